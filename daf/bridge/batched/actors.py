@@ -1,0 +1,170 @@
+"""Actors: policies that act for many agents at once, from raw observations."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+    from mettagrid.policy.policy import MultiAgentPolicy
+    from mettagrid.policy.policy_env_interface import PolicyEnvInterface
+
+STATE_NAMES = ("lstm_h", "lstm_c")
+EMPTY = 255  # the byte with which the engine fills the tokens that it does not need
+# Episodes per forward pass. Always the same number, idle ones included, since a matrix product can round differently
+# when its shape changes, and an episode must not depend on how many others are in flight.
+EPISODES_PER_PASS = 8
+
+
+@dataclass(frozen=True)
+class ObservationForm:
+    """What a policy class makes of an observation before its network sees it.
+
+    Attributes:
+        zero_padding: empty tokens become (255, 0, 0); the engine's own are (255, 255, 255).
+        scaled: bytes become floats between 0 and 1.
+    """
+
+    zero_padding: bool
+    scaled: bool
+
+
+FORMS = tuple(ObservationForm(padding, scaled) for padding in (True, False) for scaled in (False, True))
+# Read from the source of each class. Anything else is tried out, see `support.py`.
+KNOWN_FORMS = {
+    "mettagrid.policy.lstm.LSTMPolicy": ObservationForm(zero_padding=True, scaled=False),
+    "mettagrid.policy.puffer_default.PufferDefaultPolicy": ObservationForm(zero_padding=True, scaled=False),
+    "mettagrid.policy.stateless.StatelessPolicy": ObservationForm(zero_padding=False, scaled=False),
+    "cogames.policy.pufferlib_policy.PufferlibCogsPolicy": ObservationForm(zero_padding=False, scaled=True),
+}
+
+
+def is_recurrent(policy: "MultiAgentPolicy") -> bool:
+    """Whether a policy says that its network keeps a state from step to step."""
+    return bool(getattr(policy, "is_recurrent", lambda: False)())
+
+
+class Actor(Protocol):
+    """One policy that acts for the same number of agents in each of several episodes.
+
+    Attributes:
+        width: variates that the choice of one action takes, 0 if none.
+        observations: uint8 array (episodes, agents, tokens, 3), to be filled before `act`.
+        draws: float32 array (episodes, agents, width), to be filled before `act`.
+    """
+
+    width: int
+    observations: np.ndarray
+    draws: np.ndarray
+
+    def start_episode(self, slot: int, policy: "MultiAgentPolicy") -> None:
+        """Prepares `slot` for a new episode, for which `policy` was loaded."""
+
+    def act(self, slots: list[int]) -> np.ndarray:
+        """Chooses actions for the episodes in `slots`.
+
+        Returns:
+            Indices into `PolicyEnvInterface.all_action_names` (episodes, agents); those of other episodes mean nothing.
+        """
+
+
+class NetworkActor:
+    """An `Actor` whose actions are drawn from the logits of a network.
+
+    Raises:
+        ValueError: on `act`, if the network gives NaN.
+    """
+
+    def __init__(
+        self,
+        policy: "MultiAgentPolicy",
+        interface: "PolicyEnvInterface",
+        form: ObservationForm,
+        *,
+        agents: int,
+        episodes: int,
+    ) -> None:
+        network: Any = policy.network()
+        self._network = network.eval()
+        self._device = next(network.parameters()).device
+        self._form = form
+        self._recurrent = is_recurrent(policy)
+        self._agents = agents
+        self._rows = agents * EPISODES_PER_PASS
+        passes = -(-episodes // EPISODES_PER_PASS)
+        slots = passes * EPISODES_PER_PASS
+        self.observations = np.full((slots, agents, *interface.observation_shape), EMPTY, dtype=np.uint8)
+        self._states = [self._zero_state() for _ in range(passes)]
+        self.width = self._logits(0).shape[1]
+        self._states[0] = self._zero_state()
+        self.draws = np.ones((slots, agents, self.width), dtype=np.float32)
+
+    def _zero_state(self) -> "dict[str, torch.Tensor] | None":
+        import torch
+
+        if not self._recurrent:
+            return None
+        shape = (self._rows, self._network.hidden_size)
+        return {name: torch.zeros(shape, device=self._device) for name in STATE_NAMES}
+
+    def start_episode(self, slot: int, policy: "MultiAgentPolicy") -> None:
+        index, place = divmod(slot, EPISODES_PER_PASS)
+        for tensor in (self._states[index] or {}).values():
+            tensor[place * self._agents : (place + 1) * self._agents] = 0
+
+    def act(self, slots: list[int]) -> np.ndarray:
+        import torch
+
+        chosen = np.zeros(self.draws.shape[:2], dtype=np.intp)
+        for index in sorted({slot // EPISODES_PER_PASS for slot in slots}):
+            part = _part(index)
+            probabilities = torch.softmax(self._logits(index), dim=-1).cpu().numpy()
+            if np.isnan(probabilities).any():
+                raise ValueError("the network gives NaN: its weights have diverged")
+            races = probabilities.reshape(self.draws[part].shape) / self.draws[part]
+            chosen[part] = races.argmax(axis=-1)
+        return chosen
+
+    def _logits(self, index: int) -> "torch.Tensor":
+        import torch
+
+        observations = self.observations[_part(index)]
+        if self._form.zero_padding:
+            observations[observations[..., 1] == EMPTY] = (EMPTY, 0, 0)
+        batch = torch.from_numpy(observations.reshape(self._rows, *observations.shape[2:])).to(self._device)
+        state = self._states[index]
+        with torch.no_grad():
+            logits: torch.Tensor
+            logits, _ = self._network.forward_eval(batch * (1.0 / 255.0) if self._form.scaled else batch, state)
+        if state is not None:
+            # Some networks return (agents, 1, hidden), and some add entries of their own.
+            shape = (self._rows, self._network.hidden_size)
+            self._states[index] = {name: state[name].reshape(shape) for name in STATE_NAMES}
+        return logits
+
+
+def _part(index: int) -> slice:
+    return slice(index * EPISODES_PER_PASS, (index + 1) * EPISODES_PER_PASS)
+
+
+class StepBatchActor:
+    """An `Actor` for a policy class with a `step_batch` of its own, which acts for one whole team."""
+
+    width = 0
+
+    def __init__(self, interface: "PolicyEnvInterface", *, agents: int, episodes: int) -> None:
+        self._policies: list[MultiAgentPolicy | None] = [None] * episodes
+        self.observations = np.full((episodes, agents, *interface.observation_shape), EMPTY, dtype=np.uint8)
+        self.draws = np.empty((episodes, agents, 0), dtype=np.float32)
+
+    def start_episode(self, slot: int, policy: "MultiAgentPolicy") -> None:
+        self._policies[slot] = policy
+
+    def act(self, slots: list[int]) -> np.ndarray:
+        chosen = np.zeros(self.draws.shape[:2], dtype=np.int32)
+        for slot in slots:
+            policy = self._policies[slot]
+            assert policy is not None
+            policy.step_batch(self.observations[slot], chosen[slot])
+        return chosen

@@ -1,0 +1,140 @@
+"""Which policies the batched backend can play: those that are shown to act as in the official rollout."""
+
+import dataclasses
+import functools
+import json
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from daf.bridge.batched.actors import FORMS, KNOWN_FORMS, Actor, NetworkActor, ObservationForm, StepBatchActor
+from daf.bridge.batched.draws import Draws, load_seeded
+from daf.bridge.imports import contained
+from daf.bridge.simulations import PreparedMission, prepare_mission, translated_once
+from daf.records import EpisodePlan, MissionSpec, PolicySpec
+
+if TYPE_CHECKING:
+    from mettagrid.policy.policy import MultiAgentPolicy
+    from mettagrid.policy.policy_env_interface import PolicyEnvInterface
+
+TRIAL_STEPS = 20
+# Their `step_batch` does the same for every agent, so that they can act for a part of the team.
+KNOWN_STEP_BATCH = (
+    "mettagrid.policy.noop.NoopPolicy",
+    "cogames.policy.tutorial_overlay_policy.TutorialOverlayPolicy",
+)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a policy class acts in batches.
+
+    Attributes:
+        form: what its network sees, or None for a class that acts through its own `step_batch`.
+        shares_team: whether other policies may act for the rest of the team.
+    """
+
+    form: ObservationForm | None
+    shares_team: bool = True
+
+    def actor(self, policy: "MultiAgentPolicy", interface: "PolicyEnvInterface", agents: int, episodes: int) -> Actor:
+        """An actor for `agents` agents in each of up to `episodes` episodes."""
+        if self.form is None:
+            return StepBatchActor(interface, agents=agents, episodes=episodes)
+        return NetworkActor(policy, interface, self.form, agents=agents, episodes=episodes)
+
+
+def manner_of(mission: MissionSpec, spec: PolicySpec) -> Manner | str:
+    """How a policy acts in batches, or the reason why it cannot."""
+    return _manner_of(mission, json.dumps(dataclasses.asdict(spec), sort_keys=True))
+
+
+@functools.lru_cache(maxsize=1024)
+def _manner_of(mission: MissionSpec, spec_json: str) -> Manner | str:
+    with contained():
+        from mettagrid.policy.policy_env_interface import PolicyEnvInterface
+    spec = PolicySpec(**json.loads(spec_json))
+    prepared = prepare_mission(mission)
+    interface = PolicyEnvInterface.from_mg_cfg(prepared.config)
+    plans = [
+        EpisodePlan(mission=mission, policies=(spec,), assignments=(0,) * interface.num_agents, seed=seed)
+        for seed in (0, 1)
+    ]
+    try:
+        first, second = (load_seeded(plan, interface)[0][0] for plan in plans)
+    except Exception as error:  # whatever a policy's constructor or its weights may raise
+        return f"it cannot be loaded ({error})"
+    if first.network() is not None and not _same_weights(first, second):
+        return "it has no weights of its own: CoGames gives it new random ones for every episode"
+    candidates = _candidates(first)
+    if not candidates:
+        return "it is scripted: it has neither a network nor step_batch"
+    path = f"{type(first).__module__}.{type(first).__qualname__}"
+    if path in KNOWN_STEP_BATCH or path in KNOWN_FORMS:
+        return Manner(KNOWN_FORMS.get(path))
+    alike = (manner for manner in candidates if _acts_alike(manner, plans[0], prepared, interface))
+    return next(alike, "its agents do not act on observations as its network or its step_batch does")
+
+
+def _same_weights(first: "MultiAgentPolicy", second: "MultiAgentPolicy") -> bool:
+    import torch
+
+    networks: Any = (first.network(), second.network())
+    one, other = (network.state_dict() for network in networks)
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _candidates(policy: "MultiAgentPolicy") -> list[Manner]:
+    from mettagrid.policy.policy import MultiAgentPolicy
+
+    manners = []
+    if hasattr(policy.network(), "forward_eval"):
+        manners += [Manner(form) for form in FORMS]
+    if type(policy).step_batch is not MultiAgentPolicy.step_batch:
+        manners.append(Manner(None, shares_team=False))
+    return manners
+
+
+def _acts_alike(manner: Manner, plan: EpisodePlan, prepared: PreparedMission, interface: "PolicyEnvInterface") -> bool:
+    """Whether a policy chooses the same actions in batches as its agents do one by one, on the first steps."""
+    from mettagrid.simulator import Simulator
+
+    (policy,), generator = load_seeded(plan, interface)
+    try:
+        actor = manner.actor(policy, interface, interface.num_agents, 1)
+        actor.start_episode(0, policy)
+    except Exception:  # the network does not take this form
+        return False
+    draws = Draws(generator, [actor.width] * interface.num_agents)
+    (official,), _ = load_seeded(plan, interface)
+    with translated_once(prepared):
+        simulation = Simulator().new_simulation(prepared.config_for(plan.seed), plan.seed)
+    agents = [official.agent_policy(agent) for agent in range(interface.num_agents)]
+    for agent in agents:
+        agent.reset()
+    for _ in range(TRIAL_STEPS):
+        if simulation.is_done():
+            break
+        try:
+            expected = [agent.step(simulation.agent(i).observation) for i, agent in enumerate(agents)]
+            before = _generator_states()
+            actor.observations[0] = simulation._c_sim.observations()
+            actor.draws[0] = draws.step().reshape(interface.num_agents, actor.width)
+            chosen = [interface.all_action_names[index] for index in actor.act([0])[0]]
+        except Exception:  # a policy that fails does so in the official rollout, where the failure is reported
+            return False
+        # One that draws from the global generators would let the episodes in flight influence each other.
+        if [action.name for action in expected] != chosen or _generator_states() != before:
+            return False
+        for i, action in enumerate(expected):
+            simulation.agent(i).set_action(action)
+        simulation.step()
+    return True
+
+
+def _generator_states() -> tuple[Any, ...]:
+    import torch
+
+    return random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state().numpy().tobytes()

@@ -1,0 +1,91 @@
+"""Names of missions, variants and policies, checked without importing CoGames."""
+
+import importlib.util
+from pathlib import Path
+
+from daf.bridge.catalogue import catalogue
+from daf.bridge.missions import MISSION_SETS, is_mission_file
+from daf.config.explain import nearest
+
+
+def mission_name(name: str) -> str:
+    """Returns the name if it is a mission's full name or an existing mission file, else raises ValueError."""
+    if is_mission_file(name):
+        if not Path(name).is_file():
+            raise ValueError(f"there is no mission file {name!r}")
+    elif name not in catalogue().missions:
+        known = [*catalogue().missions, *MISSION_SETS]
+        raise ValueError(f"there is no mission {name!r}. {nearest(name, known)}")
+    return name
+
+
+def mission_pattern(pattern: str) -> str:
+    """Returns the pattern if it names at least one mission, else raises ValueError."""
+    if not expand_missions([pattern]):
+        raise ValueError(f"no mission matches {pattern!r}")
+    return pattern
+
+
+def expand_missions(patterns: list[str]) -> list[str]:
+    """Mission names behind full names, mission files, sets and shell-like patterns; each once, in order.
+
+    Raises:
+        ValueError: a name that is neither a mission, a set nor a pattern.
+    """
+    found: list[str] = []
+    for pattern in patterns:
+        if pattern in MISSION_SETS:
+            found.extend(catalogue().mission_sets[pattern])
+        elif "*" in pattern:
+            found.extend(_matching(pattern))
+        else:
+            found.append(mission_name(pattern))
+    return list(dict.fromkeys(found))
+
+
+def _matching(pattern: str) -> list[str]:
+    # As CoGames: the pattern may stand anywhere in the name (arena* finds cogsguard_arena.basic).
+    from fnmatch import fnmatchcase
+
+    return [name for name in catalogue().missions if fnmatchcase(name, f"*{pattern}")]
+
+
+def variant_name(name: str) -> str:
+    """Returns the name if CoGames knows the variant, else raises ValueError."""
+    base, _, factor = name.partition(":")
+    if base == "objective_mine" and factor:
+        _check_factor(name, factor)
+    elif name not in catalogue().variants:
+        raise ValueError(f"there is no variant {name!r}. {nearest(name, catalogue().variants)}")
+    return name
+
+
+def _check_factor(name: str, factor: str) -> None:
+    try:
+        valid = 0 < float(factor) < float("inf")
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError(f"the factor in {name!r} must be a finite number above 0")
+
+
+def policy_class_path(path: str) -> str:
+    """Returns the path if it is a registered short name or class, or lies in a module that exists."""
+    policies = catalogue().policies
+    if path in policies or path in policies.values():
+        return path
+    module, _, _ = path.rpartition(".")
+    if not module:
+        raise ValueError(
+            f"there is no policy {path!r}. {nearest(path, policies)} Or give a class as package.module.Class"
+        )
+    if not _module_exists(module):
+        raise ValueError(f"there is no module {module!r} for the policy {path!r}. Is its folder on PYTHONPATH?")
+    return path
+
+
+def _module_exists(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,232 @@
+"""What a valid config is: one frozen schema per config group. Defaults live in `conf/`, never here."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+
+from daf.config.names import mission_name, mission_pattern, policy_class_path, variant_name
+from daf.records import MissionSpec, PolicySpec
+
+
+def _not_a_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("true and false are not numbers")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Real = Annotated[float, BeforeValidator(_not_a_bool)]
+Whole = Annotated[int, BeforeValidator(_not_a_bool)]
+Count = Annotated[Whole, Field(gt=0)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+MissionName = Annotated[Text, AfterValidator(mission_name)]
+MissionPattern = Annotated[Text, AfterValidator(mission_pattern)]
+VariantName = Annotated[Text, AfterValidator(variant_name)]
+PolicyClass = Annotated[Text, AfterValidator(policy_class_path)]
+Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+
+
+class Schema(BaseModel):
+    """Frozen, and closed to keys that it does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class DAFMissionConfig(Schema):
+    """The mission that is trained on and, by default, evaluated on."""
+
+    name: MissionName
+    cogs: Count | None
+    max_steps: Count | None
+    difficulty: Literal["easy", "medium", "hard"] | None
+
+
+class DAFVariantConfig(Schema):
+    """Mission and reward variants, in the order in which they apply."""
+
+    names: tuple[VariantName, ...]
+
+
+class DAFPolicyConfig(Schema):
+    """A policy: its class, weights and init arguments."""
+
+    name: Text | None = None
+    class_path: PolicyClass
+    weights: Text | None = None
+    init_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    def spec(self) -> PolicySpec:
+        """The same policy as plain data, with a display name."""
+        name = self.name or self.class_path.rpartition(".")[2] + (f"-{Path(self.weights).stem}" if self.weights else "")
+        return PolicySpec(
+            name=name, class_path=self.class_path, weights=self.weights, init_kwargs=dict(self.init_kwargs)
+        )
+
+
+class DAFOptimizerConfig(Schema):
+    """Adam, the gradient's norm and the annealing of the learning rate."""
+
+    lr: NonNegative
+    beta1: Annotated[Real, Field(ge=0, lt=1)]
+    beta2: Annotated[Real, Field(ge=0, lt=1)]
+    eps: Positive
+    max_grad_norm: Positive
+    anneal_lr: bool
+
+
+class DAFTrainingConfig(Schema):
+    """Everything else that CoGames' PPO can be told."""
+
+    num_steps: Count
+    num_envs: Count
+    num_workers: Count | None
+    vector_batch_size: Count | None
+    minibatch_size: Count
+    max_minibatch_size: Count
+    bptt_horizon: Count | None
+    update_epochs: Count
+    gamma: Fraction
+    gae_lambda: Fraction
+    clip_coef: Positive
+    vf_coef: NonNegative
+    vf_clip_coef: Positive
+    ent_coef: NonNegative
+    prio_alpha: NonNegative
+    prio_beta0: Fraction
+    vtrace_rho_clip: Positive
+    vtrace_c_clip: Positive
+    precision: Literal["float32", "bfloat16"]
+    map_seed: Seed | None
+    checkpoint_interval: Count
+    max_checkpoints_to_keep: Count
+    resume: Text | None
+    torch_threads: Count
+
+    @model_validator(mode="after")
+    def _minibatch_holds_a_segment(self) -> "DAFTrainingConfig":
+        if self.bptt_horizon and self.minibatch_size < self.bptt_horizon:
+            raise ValueError(
+                f"minibatch_size {self.minibatch_size} is smaller than bptt_horizon {self.bptt_horizon};"
+                " a minibatch holds whole segments"
+            )
+        return self
+
+
+class DAFEvaluationConfig(Schema):
+    """Which episodes are played, and how."""
+
+    episodes: Count
+    seed: Seed
+    missions: tuple[MissionPattern, ...]
+    policies: tuple[DAFPolicyConfig, ...]
+    baselines: tuple[DAFPolicyConfig, ...]
+    backend: Literal["official", "batched", "auto"]
+    workers: Count | None
+    max_action_time_ms: Count
+    time_limit_s: Positive | None
+    replays: bool
+    cache: Literal["off", "read", "on"]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _policies_by_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        lists = {key: data[key] for key in ("policies", "baselines") if isinstance(data.get(key), list | tuple)}
+        return {**data, **{key: [policy_from_text(item) for item in items] for key, items in lists.items()}}
+
+
+class DAFTrackingConfig(Schema):
+    """Where MLflow keeps the results."""
+
+    uri: Text | None
+    experiment: Text
+
+
+class DAFTaskConfig(Schema):
+    """What is to be done."""
+
+    name: Text
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+
+
+class DAFConfig(Schema):
+    """One experiment. Equal configs mean equal experiments."""
+
+    mission: DAFMissionConfig
+    variant: DAFVariantConfig
+    policy: DAFPolicyConfig
+    optimizer: DAFOptimizerConfig
+    training: DAFTrainingConfig
+    evaluation: DAFEvaluationConfig
+    tracking: DAFTrackingConfig
+    task: DAFTaskConfig
+    seed: Seed
+    device: Device
+    output_dir: Text
+
+    def mission_spec(self, name: str | None = None) -> MissionSpec:
+        """The configured mission as plain data, or another mission under the same variants and options."""
+        return MissionSpec(
+            name=name or self.mission.name,
+            variants=self.variant.names,
+            cogs=self.mission.cogs,
+            max_steps=self.mission.max_steps,
+            difficulty=self.mission.difficulty,
+        )
+
+
+def policy_from_text(item: object) -> object:
+    """Reads the ways in which a policy may be named in a list; anything but text is returned as it is.
+
+    Accepts a short name or class path (``starter``), a checkpoint folder or bundle (``./run/checkpoints``) and CoGames'
+    own ``class=lstm,data=model.pt,kw.hidden=64``. Unlike in CoGames, ``kw.`` values are read as YAML, so that a number
+    is a number.
+
+    Raises:
+        ValueError: the text has none of these forms.
+    """
+    if not isinstance(item, str):
+        return item
+    if "=" in item:
+        return _policy_from_pairs(item)
+    if "/" in item or item.endswith(".zip"):
+        return _policy_from_path(Path(item).expanduser())
+    return {"class_path": item}
+
+
+def _policy_from_pairs(text: str) -> dict[str, Any]:
+    policy: dict[str, Any] = {"init_kwargs": {}}
+    names = {"class": "class_path", "data": "weights", "name": "name"}
+    for pair in text.split(","):
+        key, _, value = pair.partition("=")
+        if key.startswith("kw."):
+            policy["init_kwargs"][key.removeprefix("kw.")] = yaml.safe_load(value)
+        elif key in names:
+            policy[names[key]] = value
+        else:
+            raise ValueError(
+                f"{pair!r} is not part of a policy; use class=..., data=..., name=... or kw.<argument>=..."
+            )
+    return policy
+
+
+def _policy_from_path(path: Path) -> dict[str, Any]:
+    spec = path / "policy_spec.json"
+    if path.is_dir() and spec.is_file():
+        return {"class_path": json.loads(spec.read_text())["class_path"], "weights": str(path)}
+    if path.suffix == ".zip" and path.is_file():
+        import zipfile
+
+        with zipfile.ZipFile(path) as bundle:
+            return {"class_path": json.loads(bundle.read("policy_spec.json"))["class_path"], "weights": str(path)}
+    raise ValueError(
+        f"{path} is neither a checkpoint folder with policy_spec.json nor a bundle (.zip); for a bare weights file"
+        " name its class: class=lstm,data=model.pt"
+    )

@@ -1,0 +1,130 @@
+"""Can this experiment run here? Every check returns the problems that it finds; none stops at the first."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from daf.config.names import expand_missions
+from daf.config.schemas import DAFConfig, DAFPolicyConfig
+from daf.errors import Problem
+from daf.records import MissionSpec
+
+LEAST_FREE_GIB = 1.0
+#: Tasks that optimise the configured policy.
+TRAINING_TASKS = ("train", "quickstart")
+
+
+def daf_check_environment(config: DAFConfig) -> list[Problem]:
+    """All checks; those that build a simulation or a policy only if the files and the device are there."""
+    problems = daf_check_files(config) + daf_check_output(config) + daf_check_device(config)
+    if problems:
+        return problems
+    return daf_check_missions(config) + daf_check_policies(config)
+
+
+def daf_check_files(config: DAFConfig) -> list[Problem]:
+    """Weights that are named must exist, and a folder to resume from must hold a training's state."""
+    problems = [
+        Problem(f"{where}.weights", f"there is nothing at {policy.weights!r}.")
+        for where, policy in _policies(config)
+        if policy.weights and not Path(policy.weights).expanduser().exists()
+    ]
+    resume = config.training.resume
+    if resume and not is_run_id(resume) and not (Path(resume).expanduser() / "trainer_state.pt").is_file():
+        hint = "Give an MLflow run id or a checkpoint folder (<output_dir>/checkpoints)."
+        problems.append(Problem("training.resume", f"{resume!r} holds no trainer_state.pt.", hint))
+    return problems
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text has the form of an MLflow run id."""
+    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
+
+
+def daf_check_output(config: DAFConfig) -> list[Problem]:
+    """The output folder must be creatable, with some room on its disk."""
+    existing = next(
+        p for p in [Path(config.output_dir).absolute(), *Path(config.output_dir).absolute().parents] if p.exists()
+    )
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        return [Problem("output_dir", f"{existing} is not a folder that can be written to.")]
+    free = shutil.disk_usage(existing).free / 2**30
+    if free < LEAST_FREE_GIB:
+        return [
+            Problem("output_dir", f"only {free:.1f} GiB are free there.", f"At least {LEAST_FREE_GIB:.0f} GiB, please.")
+        ]
+    return []
+
+
+def daf_check_device(config: DAFConfig) -> list[Problem]:
+    """The device that is asked for must exist."""
+    if config.device in {"auto", "cpu"}:
+        return []
+    import torch
+
+    if config.device == "mps":
+        exists = torch.backends.mps.is_available()
+    else:
+        exists = torch.cuda.is_available() and int(config.device.partition(":")[2] or 0) < torch.cuda.device_count()
+    return (
+        []
+        if exists
+        else [Problem("device", f"torch finds no {config.device!r} here.", "Use device=auto or device=cpu.")]
+    )
+
+
+def mission_specs(config: DAFConfig) -> list[MissionSpec]:
+    """The missions that the config evaluates on."""
+    names = expand_missions(list(config.evaluation.missions)) if config.evaluation.missions else [config.mission.name]
+    return [config.mission_spec(name) for name in names]
+
+
+def daf_check_missions(config: DAFConfig) -> list[Problem]:
+    """Every mission must build, and give every agent a place: only a simulation shows that."""
+    from daf.bridge.missions import why_unplayable
+
+    specs = {config.mission_spec(): "mission"} if config.task.name in TRAINING_TASKS else {}
+    for spec in mission_specs(config):
+        specs.setdefault(spec, f"mission {spec.name}")
+    found = ((where, why_unplayable(spec)) for spec, where in specs.items())
+    hint = "Usually mission.cogs (1 to 8, diagnostics 4) or a variant is at fault."
+    return [Problem(where, f"cannot be built: {reason.rstrip('.')}.", hint) for where, reason in found if reason]
+
+
+def daf_check_policies(config: DAFConfig) -> list[Problem]:
+    """Every policy must load, and the one to be trained must have a network."""
+    from daf.bridge.episode import policy_interface
+    from daf.bridge.policies import load_policy
+
+    try:
+        interface = policy_interface(config.mission_spec())
+    except ValueError:
+        return []  # daf_check_missions says why
+    problems = []
+    for where, policy in _policies(config):
+        trained = where == "policy" and config.task.name in TRAINING_TASKS
+        reason = _failure(lambda policy=policy: load_policy(interface, policy.spec()).network())  # type: ignore[misc]
+        if isinstance(reason, Exception):
+            problems.append(Problem(where, f"{policy.class_path} cannot be loaded: {reason}"))
+        elif trained and reason is None:
+            hint = "Trainable: lstm, puffer, stateless, pufferlib_cogs."
+            problems.append(Problem(where, f"{policy.class_path} has no network to train.", hint))
+    return problems
+
+
+def _failure(action: Callable[[], object]) -> object:
+    try:
+        return action()
+    except Exception as error:  # a policy is anybody's code
+        return error
+
+
+def _policies(config: DAFConfig) -> list[tuple[str, DAFPolicyConfig]]:
+    """The policies that the config really uses, with the key that names them."""
+    evaluation = config.evaluation
+    lists = (("evaluation.policies", evaluation.policies), ("evaluation.baselines", evaluation.baselines))
+    extra = [(f"{key}.{index}", policy) for key, policies in lists for index, policy in enumerate(policies)]
+    only_listed = config.task.name == "evaluate" and evaluation.policies
+    return extra if only_listed else [("policy", config.policy), *extra]

@@ -1,0 +1,261 @@
+"""Episode records on disk, under everything that decides how an episode ends.
+
+One file per record: a line with the key and the SHA-256 of what follows, then the record as JSON. A file appears by
+rename, so that processes may share a folder; two that play the same episode write the same outcome.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import logging
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
+
+# What plays the episodes. Their code counts by version, the code of any other policy by content.
+PACKAGES = ("cogames", "mettagrid", "torch", "numpy")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheSummary:
+    """What a cache holds.
+
+    Attributes:
+        entries: intact records.
+        damaged: files that are no intact record of this version; their episodes will be played again.
+        bytes: size of all of these files.
+        by_mission: number of records per mission label, most first.
+        by_policy: number of records per policy name, most first.
+    """
+
+    directory: Path
+    entries: int
+    damaged: int
+    bytes: int
+    by_mission: dict[str, int]
+    by_policy: dict[str, int]
+
+
+class DamagedEntryError(ValueError):
+    """A file in the cache is not what was once written there."""
+
+
+def default_cache_dir() -> Path:
+    """``$XDG_CACHE_HOME/daf/episodes``, with ``~/.cache`` where that is not set."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / "episodes"
+
+
+def cache_summary(cache_dir: Path | None = None) -> CacheSummary:
+    """Counts what is in the cache; reads every entry."""
+    directory = cache_dir or default_cache_dir()
+    missions: Counter[str] = Counter()
+    policies: Counter[str] = Counter()
+    damaged = size = 0
+    for path in _entries(directory):
+        try:
+            data = path.read_bytes()
+            size += len(data)
+            record = _decode(data, path.stem)
+        except FileNotFoundError:  # another process cleared it
+            continue
+        except DamagedEntryError:
+            damaged += 1
+            continue
+        missions[record.mission] += 1
+        policies.update(set(record.policies))
+    return CacheSummary(
+        directory=directory,
+        entries=missions.total(),
+        damaged=damaged,
+        bytes=size,
+        by_mission=dict(missions.most_common()),
+        by_policy=dict(policies.most_common()),
+    )
+
+
+def clear_cache(cache_dir: Path | None = None) -> int:
+    """Removes every entry and what interrupted writes left behind, nothing else; returns the number of entries."""
+    directory = cache_dir or default_cache_dir()
+    entries = list(_entries(directory))
+    for path in [*entries, *_entries(directory, ".*.tmp")]:
+        path.unlink(missing_ok=True)
+    return len(entries)
+
+
+class EpisodeCache:
+    """The records in one folder.
+
+    Digests of missions, policies and code are computed once per object, so an object serves one evaluation.
+
+    Args:
+        directory: the folder; it need not exist.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._label = functools.cache(_mission_label)
+        self._policies: dict[str, str] = {}
+        self._code = functools.cache(code_digest)
+
+    def find(self, plan: EpisodePlan, backend: str) -> EpisodeRecord | None:
+        """The record of an equal episode under the names that `plan` uses, or None.
+
+        A damaged entry is logged as a warning and counts as absent, as does one without the replay that `plan` asks
+        for.
+
+        Raises:
+            ValueError: the plan's mission or a policy does not exist.
+            FileNotFoundError: a policy's weights do not exist.
+        """
+        from daf.bridge.missions import mission_digest
+
+        key = _key(
+            plan,
+            backend=backend,
+            mission_digest=mission_digest(plan.mission),
+            policy_digests=[self._policy_digest(spec) for spec in plan.policies],
+            code_digests=[self._code(spec.class_path) for spec in plan.policies],
+        )
+        path = self._path(key)
+        try:
+            record = _decode(path.read_bytes(), key)
+        except FileNotFoundError:
+            return None
+        except DamagedEntryError as error:
+            logger.warning("Damaged entry in the episode cache, its episode is played again: %s (%s)", path, error)
+            return None
+        if plan.replay_dir and not (record.replay_path and Path(record.replay_path).is_file()):
+            return None
+        return replace(
+            record,
+            mission=self._label(plan.mission),
+            mission_name=plan.mission.name,
+            policies=tuple(spec.name for spec in plan.policies),
+            replay_path=record.replay_path if plan.replay_dir else None,
+        )
+
+    def add(self, plan: EpisodePlan, record: EpisodeRecord) -> None:
+        """Writes the record of a played plan, unless an action timed out: then the clock decided the outcome.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        if any(record.action_timeouts):
+            return
+        # From the record's own digests: weights may have changed since the plan was looked up.
+        key = _key(
+            plan,
+            backend=record.backend,
+            mission_digest=record.mission_digest,
+            policy_digests=list(record.policy_digests),
+            code_digests=[_imported_code_digest(spec.class_path) for spec in plan.policies],
+        )
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
+        partial.write_bytes(_encode(record, key))
+        partial.replace(path)
+
+    def _path(self, key: str) -> Path:
+        return self.directory / key[:2] / f"{key}.json"
+
+    def _policy_digest(self, spec: PolicySpec) -> str:
+        from daf.bridge.policies import policy_digest
+
+        name = json.dumps([spec.class_path, spec.weights, dict(spec.init_kwargs)], sort_keys=True)
+        if name not in self._policies:
+            self._policies[name] = policy_digest(spec)
+        return self._policies[name]
+
+
+def code_digest(class_path: str) -> str:
+    """SHA-256 of the Python files that a policy class may come from; empty where a version in the key covers them.
+
+    These are the class's module, or every file of the top-level package that holds it.
+    """
+    from daf.bridge.policies import full_class_path
+
+    top = full_class_path(class_path).partition(".")[0]
+    if top in PACKAGES:
+        return ""
+    found = importlib.util.find_spec(top)
+    if found is None:
+        return ""
+    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
+    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(found.origin or "")]
+    return digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()])
+
+
+# Python imports a module once: an edit reaches the cache's keys at once, but this process only when it starts again.
+_imported_code_digest = functools.cache(code_digest)
+
+
+def _mission_label(spec: MissionSpec) -> str:
+    from daf.bridge.missions import build_mission
+
+    return build_mission(spec)[0]
+
+
+def _key(
+    plan: EpisodePlan, *, backend: str, mission_digest: str, policy_digests: list[str], code_digests: list[str]
+) -> str:
+    """SHA-256 of everything that decides how an episode ends, and of nothing else: names are not in it."""
+    return digest(
+        {
+            "record": [field.name for field in dataclasses.fields(EpisodeRecord)],
+            "versions": _versions(),
+            "mission": mission_digest,
+            "policies": policy_digests,
+            "code": code_digests,
+            "assignments": plan.assignments,
+            "seed": plan.seed,
+            "max_action_time_ms": plan.max_action_time_ms,
+            "backend": backend,
+            "device": plan.device,
+        }
+    )
+
+
+@functools.cache
+def _versions() -> dict[str, str]:
+    import daf
+
+    bridge = sorted((Path(daf.__file__).parent / "bridge").rglob("*.py"))
+    code = digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in bridge])
+    return {"daf": f"{daf.__version__} {code}", **{name: importlib.metadata.version(name) for name in PACKAGES}}
+
+
+def _encode(record: EpisodeRecord, key: str) -> bytes:
+    body = json.dumps(record.to_dict()).encode()
+    head = json.dumps({"key": key, "sha256": hashlib.sha256(body).hexdigest()}).encode()
+    return head + b"\n" + body
+
+
+def _decode(data: bytes, key: str) -> EpisodeRecord:
+    """Raises DamagedEntryError unless `data` is what `_encode` made for this key."""
+    head, _, body = data.partition(b"\n")
+    try:
+        intact = json.loads(head) == {"key": key, "sha256": hashlib.sha256(body).hexdigest()}
+    except ValueError as error:
+        raise DamagedEntryError("its first line is not JSON") from error
+    if not intact:
+        raise DamagedEntryError("the checksum does not fit")
+    try:
+        return EpisodeRecord.from_dict(json.loads(body))
+    except (KeyError, TypeError) as error:
+        raise DamagedEntryError("it was written by another version of DAF") from error
+
+
+def _entries(directory: Path, suffix: str = ".json") -> Iterator[Path]:
+    hexadecimal = "[0-9a-f]"
+    return directory.glob(f"{hexadecimal * 2}/{hexadecimal * 64}{suffix}")

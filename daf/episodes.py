@@ -1,0 +1,424 @@
+"""Many episodes, on as many processes as asked for; those that were played before come from the cache."""
+
+import contextlib
+import functools
+import importlib
+import logging
+import math
+import tempfile
+import traceback as tracebacks
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, get_args
+
+from daf.episode_cache import EpisodeCache, default_cache_dir
+from daf.errors import DAFConfigError, Problem
+from daf.records import EpisodePlan, EpisodeRecord, MissionSpec
+from daf.workers import Job, JobDone, JobFailed, JobMessage, WorkerPool
+
+Backend = Literal["official", "batched", "auto"]
+CacheMode = Literal["off", "read", "on"]
+
+ATTEMPTS = 3
+# A batched job plays this many episodes side by side, and holds a few times as many: enough to keep the lanes full,
+# few enough that a dying worker costs little.
+LANES = 16
+CHUNK_SIZE = 4 * LANES
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeFailure:
+    """An episode that could not be played to its end.
+
+    Attributes:
+        plan: what was to be played.
+        traceback: where it failed, as text.
+        attempts: how often it was tried.
+    """
+
+    plan: EpisodePlan
+    traceback: str
+    attempts: int
+
+
+Episode = tuple[int, EpisodePlan]
+Outcome = EpisodeRecord | EpisodeFailure
+OnEpisode = Callable[[Outcome, bool], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Episodes that one worker plays in one job.
+
+    Attributes:
+        episodes: plans with their positions among all plans.
+        backend: ``official`` or ``batched``; batched episodes share mission, policies and device.
+        cache_dir: folder in which records are kept, or None.
+    """
+
+    episodes: tuple[Episode, ...]
+    backend: str
+    cache_dir: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """One played episode of a chunk.
+
+    Attributes:
+        index: its position among all plans.
+        cache_problem: why its record could not be kept, or None.
+    """
+
+    index: int
+    record: EpisodeRecord
+    cache_problem: str | None
+
+
+def daf_play_episodes(
+    plans: Sequence[EpisodePlan],
+    *,
+    backend: Backend = "auto",
+    workers: int = 1,
+    cache: CacheMode = "off",
+    cache_dir: Path | None = None,
+    time_limit_s: float | None = None,
+    on_episode: OnEpisode | None = None,
+) -> list[Outcome]:
+    """Plays every plan and returns the outcomes in the order of `plans`.
+
+    The outcomes depend neither on the number of workers nor on the order of completion. An episode that raises fails
+    at once, since it would raise again; one whose process dies or hangs is played twice more before it fails.
+
+    Args:
+        backend: ``official`` plays through CoGames' own rollout, ``batched`` plays many episodes side by side, and
+            ``auto`` batches what can be batched.
+        workers: number of processes. One without a time limit is this process itself.
+        cache: ``read`` uses earlier records, ``on`` adds new ones as well.
+        cache_dir: folder of the cache; by default `daf.episode_cache.default_cache_dir`.
+        time_limit_s: seconds that one episode may take. Episodes played side by side share the sum of their limits.
+        on_episode: called in this process with every outcome as soon as it is there, and whether it came from the
+            cache. A new record is in the cache by then.
+
+    Raises:
+        DAFConfigError: arguments out of range, plans that the batched backend cannot play, or a cache folder that
+            cannot be written.
+    """
+    _check(backend, workers, cache, time_limit_s)
+    directory = cache_dir or default_cache_dir()
+    if cache == "on":
+        _check_writable(directory)
+    evaluation = _Evaluation(plans, on_episode)
+    if cache != "off":
+        _use_cache(evaluation, EpisodeCache(directory), backend)
+    if evaluation.missing():
+        with _player(workers, time_limit_s) as player:
+            backends = _choose_backends(evaluation.missing(), backend, player)
+            player.play(evaluation, _make_chunks(backends, workers, directory if cache == "on" else None))
+    return evaluation.outcomes()
+
+
+class _Evaluation:
+    """What is known so far about the episodes of one call."""
+
+    def __init__(self, plans: Sequence[EpisodePlan], on_episode: OnEpisode | None) -> None:
+        self._plans = plans
+        self._outcomes: list[Outcome | None] = [None] * len(plans)
+        self._attempts = [0] * len(plans)
+        self._on_episode = on_episode
+        self._warned = False
+
+    def missing(self) -> list[Episode]:
+        """The episodes without an outcome."""
+        return [(i, plan) for i, plan in enumerate(self._plans) if self._outcomes[i] is None]
+
+    def outcomes(self) -> list[Outcome]:
+        return [outcome for outcome in self._outcomes if outcome is not None]
+
+    def settle(self, index: int, outcome: Outcome, *, from_cache: bool = False) -> None:
+        self._outcomes[index] = outcome
+        if self._on_episode:
+            self._on_episode(outcome, from_cache)
+
+    def receive(self, finished: Finished) -> None:
+        if finished.cache_problem and not self._warned:
+            self._warned = True
+            logger.warning("Episode records are not being cached: %s", finished.cache_problem)
+        self.settle(finished.index, finished.record)
+
+    def fail(self, chunk: Chunk, reason: str, traceback: str) -> list[Chunk]:
+        """Takes note of a chunk that came to no good end; returns what is to be played again.
+
+        Nobody knows which of several episodes was to blame, so each unfinished one is played again on its own.
+        """
+        unfinished = [(index, plan) for index, plan in chunk.episodes if self._outcomes[index] is None]
+        for index, _ in unfinished:
+            self._attempts[index] += 1
+        if len(chunk.episodes) > 1:
+            return [replace(chunk, episodes=(episode,)) for episode in unfinished]
+        for index, plan in unfinished:
+            attempts = self._attempts[index]
+            if reason != "error" and attempts < ATTEMPTS:
+                return [chunk]
+            self.settle(index, EpisodeFailure(plan=plan, traceback=traceback, attempts=attempts))
+        return []
+
+
+def _check(backend: str, workers: int, cache: str, time_limit_s: float | None) -> None:
+    problems = [
+        Problem(where=f"evaluation.{name}", what=f"{value!r} is not one of {', '.join(get_args(allowed))}.")
+        for name, value, allowed in (("backend", backend, Backend), ("cache", cache, CacheMode))
+        if value not in get_args(allowed)
+    ]
+    if workers < 1:
+        problems.append(Problem(where="evaluation.workers", what=f"{workers} is less than 1."))
+    if time_limit_s is not None and time_limit_s <= 0:
+        problems.append(Problem(where="evaluation.time_limit_s", what=f"{time_limit_s} is not above 0."))
+    if problems:
+        raise DAFConfigError(problems)
+
+
+def _check_writable(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise DAFConfigError(
+            [
+                Problem(
+                    where="evaluation.cache", what=f"{directory} cannot be written: {error}.", hint="Use off or read."
+                )
+            ]
+        ) from error
+
+
+def _use_cache(evaluation: _Evaluation, cache: EpisodeCache, backend: Backend) -> None:
+    # What `auto` would choose takes a look at the policy in action. Where it was played before, that is not needed.
+    choices = ("batched", "official") if backend == "auto" else (backend,)
+    for index, plan in evaluation.missing():
+        try:
+            record = next(filter(None, (cache.find(plan, choice) for choice in choices)), None)
+        except (ValueError, TypeError, OSError):
+            continue  # its mission or a policy cannot be loaded; playing it tells why
+        if record:
+            evaluation.settle(index, record, from_cache=True)
+
+
+def _choose_backends(episodes: list[Episode], backend: Backend, player: "_Player") -> dict[str, list[Episode]]:
+    """The episodes that are to be played ``official``, and those that are to be played ``batched``."""
+    if backend == "official":
+        return {"official": episodes}
+    groups = _by_kind(episodes)
+    reasons = player.why_not_batched([group[0][1] for group in groups])
+    if backend == "batched" and any(reasons):
+        raise DAFConfigError(
+            [
+                Problem(where="evaluation.backend", what=f"batched is not possible: {reason}.", hint="Use auto.")
+                for reason in dict.fromkeys(filter(None, reasons))
+            ]
+        )
+    chosen: dict[str, list[Episode]] = {"official": [], "batched": []}
+    for group, reason in zip(groups, reasons, strict=True):
+        chosen["official" if reason else "batched"].extend(group)
+    return chosen
+
+
+def _make_chunks(backends: dict[str, list[Episode]], workers: int, cache_dir: Path | None) -> list[Chunk]:
+    """Cuts the episodes into jobs: official ones one by one, batched ones in even shares of their kind."""
+    batched = backends.get("batched", [])
+    share = min(CHUNK_SIZE, math.ceil(len(batched) / workers))
+    parts = [part for group in _by_kind(batched) for part in _even_parts(group, share)]
+    singles = [[episode] for episode in backends["official"]]
+    return [
+        Chunk(episodes=tuple(part), backend=backend, cache_dir=cache_dir)
+        for backend, jobs in (("official", singles), ("batched", parts))
+        for part in jobs
+    ]
+
+
+def _by_kind(episodes: list[Episode]) -> list[list[Episode]]:
+    """Groups the episodes that differ in nothing but their seed and the order of their agents."""
+    groups: dict[str, list[Episode]] = {}
+    for index, plan in episodes:
+        kind = repr(replace(plan, seed=0, assignments=tuple(sorted(plan.assignments))))
+        groups.setdefault(kind, []).append((index, plan))
+    return list(groups.values())
+
+
+def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
+    """As few parts as `limit` allows, their lengths equal to within one."""
+    count = math.ceil(len(group) / limit)
+    return [group[start::count] for start in range(count)]
+
+
+@contextlib.contextmanager
+def _player(workers: int, time_limit_s: float | None) -> "Iterator[_Player]":
+    if workers == 1 and time_limit_s is None:
+        with _one_torch_thread():
+            yield _PlayHere()
+        return
+    with WorkerPool(f"{__name__}:work", workers, initializer=f"{__name__}:warm_up") as pool:
+        yield _PlayOnWorkers(pool, time_limit_s)
+
+
+class _PlayHere:
+    """Plays in this process."""
+
+    def why_not_batched(self, plans: list[EpisodePlan]) -> list[str | None]:
+        return [why_not_batched(plan) for plan in plans]
+
+    def play(self, evaluation: _Evaluation, chunks: list[Chunk]) -> None:
+        waiting = deque(chunks)
+        while waiting:
+            chunk = waiting.popleft()
+            episodes = play_chunk(chunk)
+            while True:
+                # Only playing is tried: an error in the caller's on_episode is the caller's.
+                try:
+                    finished = next(episodes, None)
+                except Exception:
+                    waiting.extend(evaluation.fail(chunk, "error", tracebacks.format_exc()))
+                    break
+                if finished is None:
+                    break
+                evaluation.receive(finished)
+
+
+class _PlayOnWorkers:
+    """Plays in the processes of a pool."""
+
+    def __init__(self, pool: WorkerPool, time_limit_s: float | None) -> None:
+        self._pool = pool
+        self._time_limit_s = time_limit_s
+        self._chunks: dict[int, Chunk] = {}
+
+    def why_not_batched(self, plans: list[EpisodePlan]) -> list[str | None]:
+        # In a worker, since it may try out a policy that dies or hangs.
+        ids = [self._pool.submit(plan, time_limit_s=self._time_limit_s) for plan in plans]
+        answers: dict[int, str | None] = {}
+        for event in self._pool.events():
+            if isinstance(event, JobDone):
+                answers[event.job_id] = event.result
+            elif isinstance(event, JobFailed):
+                answers[event.job_id] = f"it failed when it was tried out: {event.traceback}"
+        return [answers[job_id] for job_id in ids]
+
+    def play(self, evaluation: _Evaluation, chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            self._submit(chunk)
+        for event in self._pool.events():
+            if isinstance(event, JobMessage):
+                evaluation.receive(event.message)
+            elif isinstance(event, JobFailed):
+                for chunk in evaluation.fail(self._chunks[event.job_id], event.reason, event.traceback):
+                    self._submit(chunk)
+
+    def _submit(self, chunk: Chunk) -> None:
+        # Side by side, the first of a chunk may be finished no sooner than the last.
+        limit = None if self._time_limit_s is None else self._time_limit_s * min(len(chunk.episodes), LANES)
+        self._chunks[self._pool.submit(chunk, cost=_agent_steps(chunk), time_limit_s=limit)] = chunk
+
+
+_Player = _PlayHere | _PlayOnWorkers
+
+
+@contextlib.contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    """Workers have one thread each, and more of them can round differently."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _agent_steps(chunk: Chunk) -> int:
+    """How long a chunk may take, in steps of one agent."""
+    return sum(_max_steps(plan.mission) * len(plan.assignments) for _, plan in chunk.episodes)
+
+
+@functools.cache
+def _max_steps(mission: MissionSpec) -> int:
+    """The length of a mission's episodes, or 0 where it cannot be known."""
+    from daf.bridge.missions import build_mission
+
+    if mission.max_steps is not None:
+        return mission.max_steps
+    try:
+        return build_mission(mission)[1].game.max_steps
+    except ValueError:
+        return 0
+
+
+def warm_up() -> None:
+    """Imports everything that playing an episode needs; a new worker does it before its first job."""
+    import torch
+
+    from daf.bridge.imports import contained
+    from daf.bridge.policies import registered_policies
+
+    torch.set_num_threads(1)
+    registered_policies()
+    with contained():
+        for module in ("cogames.cli.mission", "mettagrid.runner.rollout", "daf.bridge.batched"):
+            importlib.import_module(module)
+
+
+def work(payload: Chunk | EpisodePlan, job: Job) -> str | None:
+    """What a worker does: plays a chunk, reporting every episode as it ends, or says why a plan cannot be batched."""
+    if isinstance(payload, EpisodePlan):
+        return why_not_batched(payload)
+    for finished in play_chunk(payload):
+        job.report(finished)
+    return None
+
+
+def why_not_batched(plan: EpisodePlan) -> str | None:
+    """The reason of `daf.bridge.batched.why_not_batched`, or that the mission or a policy cannot be loaded."""
+    from daf.bridge import batched
+
+    try:
+        return batched.why_not_batched(plan)
+    except (ValueError, TypeError, OSError) as error:
+        return str(error)
+
+
+def play_chunk(chunk: Chunk) -> Iterator[Finished]:
+    """Plays a chunk; a record is in the cache before it is yielded."""
+    cache = EpisodeCache(chunk.cache_dir) if chunk.cache_dir else None
+    plans = dict(chunk.episodes)
+    played = _play_batched(chunk) if chunk.backend == "batched" else _play_official(chunk)
+    for index, record in played:
+        problem = None
+        if cache:
+            try:
+                cache.add(plans[index], record)
+            except OSError as error:  # such as a full disk: no reason to lose the episode
+                problem = str(error)
+        yield Finished(index=index, record=record, cache_problem=problem)
+
+
+def _play_official(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
+    from daf.bridge.episode import play_official
+
+    for index, plan in chunk.episodes:
+        yield index, play_official(plan)
+
+
+def _play_batched(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
+    from daf.bridge.batched import play_batched
+
+    # They are finished in any order. Within a chunk, equal seed and assignments mean an equal episode.
+    indices: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for index, plan in chunk.episodes:
+        indices.setdefault((plan.seed, plan.assignments), []).append(index)
+    for record in play_batched([plan for _, plan in chunk.episodes], lanes=LANES):
+        yield indices[record.seed, record.assignments].pop(), record

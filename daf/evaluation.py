@@ -1,0 +1,243 @@
+"""`task=evaluate`: many policies on many missions, every policy on the same seeds."""
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+
+from daf.config.schemas import DAFConfig
+from daf.environment_checks import mission_specs
+from daf.episodes import EpisodeFailure, daf_play_episodes
+from daf.errors import DAFError
+from daf.progress import progress
+from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
+from daf.results import ResultTable, TaskResult
+from daf.tracking import Tracker
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult(TaskResult):
+    """Played episodes.
+
+    Attributes:
+        records: one for each finished episode, in the order policy, mission, seed.
+        failures: episodes that could not be played.
+        policies: display names, the policy under test first.
+        missions: mission names as the user gave them.
+        records_path: the records as JSON lines.
+    """
+
+    records: tuple[EpisodeRecord, ...]
+    failures: tuple[EpisodeFailure, ...]
+    policies: tuple[str, ...]
+    missions: tuple[str, ...]
+    records_path: Path
+
+    def rewards(self, policy: str, mission: str) -> dict[int, float]:
+        """Mean reward per agent of every finished episode, by seed."""
+        return {
+            record.seed: record.reward()
+            for record in self.records
+            if record.policies == (policy,) and record.mission_name == mission
+        }
+
+
+def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
+    """Plays `evaluation.episodes` episodes of every policy on every mission and logs records, summary and table.
+
+    Each policy plays alone, so that its reward is its own; all play the same seeds and therefore the same maps.
+
+    Raises:
+        DAFError: not one episode could be played.
+    """
+    evaluation = config.evaluation
+    asked = evaluation.policies or (config.policy,)
+    policies = unique_names([policy.spec() for policy in (*asked, *evaluation.baselines)])
+    missions = mission_specs(config)
+    plans = [
+        plan
+        for policy in policies
+        for mission in missions
+        for plan in plan_episodes(config, mission, policy, tracker.output_dir)
+    ]
+    _warn_about_untrained(policies, tracker)
+    outcomes = play_with_progress(config, plans)
+    result = _collect(outcomes, policies, missions, tracker)
+    _log(result, tracker)
+    if not result.records:
+        raise DAFError(f"no episode could be played. The first failed with:\n{result.failures[0].traceback}")
+    return result
+
+
+def unique_names(policies: Sequence[PolicySpec]) -> list[PolicySpec]:
+    """The policies, with a number behind every display name that stood earlier in the list."""
+    seen: dict[str, int] = {}
+    named = []
+    for policy in policies:
+        seen[policy.name] = seen.get(policy.name, 0) + 1
+        count = seen[policy.name]
+        named.append(policy if count == 1 else replace(policy, name=f"{policy.name} ({count})"))
+    return named
+
+
+def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec, output_dir: Path) -> list[EpisodePlan]:
+    """The held-out episodes of one policy, playing alone on one mission."""
+    from daf.bridge.missions import agent_count
+    from daf.bridge.trainer import resolve_device
+
+    evaluation = config.evaluation
+    return [
+        EpisodePlan(
+            mission=mission,
+            policies=(policy,),
+            assignments=(0,) * agent_count(mission),
+            seed=evaluation.seed + index,
+            max_action_time_ms=evaluation.max_action_time_ms,
+            device=resolve_device(config.device),
+            replay_dir=str(output_dir / "replays") if evaluation.replays else None,
+        )
+        for index in range(evaluation.episodes)
+    ]
+
+
+def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan]) -> list[EpisodeRecord | EpisodeFailure]:
+    """Plays plans as `evaluation` says, behind one progress bar."""
+    evaluation = config.evaluation
+    done = 0
+    with progress("evaluating", len(plans)) as advance:
+
+        def on_episode(outcome: EpisodeRecord | EpisodeFailure, cached: bool) -> None:
+            nonlocal done
+            done += 1
+            names = outcome.policies if isinstance(outcome, EpisodeRecord) else ("failed",)
+            advance(done, ", ".join(names) + (" (cached)" if cached else ""))
+
+        return daf_play_episodes(
+            plans,
+            backend=evaluation.backend,
+            workers=evaluation.workers or len(os.sched_getaffinity(0)),
+            cache=evaluation.cache,
+            time_limit_s=evaluation.time_limit_s,
+            on_episode=on_episode,
+        )
+
+
+def _warn_about_untrained(policies: Iterable[PolicySpec], tracker: Tracker) -> None:
+    from daf.bridge.policies import has_network
+
+    for policy in policies:
+        if policy.weights is None and has_network(policy.class_path):
+            tracker.warn(f"{policy.name} has no weights: CoGames gives it new random ones for every episode.")
+
+
+def _collect(
+    outcomes: Sequence[EpisodeRecord | EpisodeFailure],
+    policies: Sequence[PolicySpec],
+    missions: Sequence[MissionSpec],
+    tracker: Tracker,
+) -> EvaluationResult:
+    records = tuple(outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord))
+    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, EpisodeFailure))
+    names = tuple(policy.name for policy in policies)
+    mission_names = tuple(mission.name for mission in missions)
+    own = [record.reward() for record in records if record.policies == names[:1]]
+    return EvaluationResult(
+        objective=fmean(own) if own else None,
+        tables=(summary_table(records, names, mission_names),),
+        notes=tuple(_tell_failures(failures)),
+        records=records,
+        failures=failures,
+        policies=names,
+        missions=mission_names,
+        records_path=tracker.output_dir / "evaluation" / "episodes.jsonl",
+    )
+
+
+def summary_table(records: Sequence[EpisodeRecord], policies: Sequence[str], missions: Sequence[str]) -> ResultTable:
+    """Mean reward per agent with its interval over episodes, for every policy and mission."""
+    rows = []
+    for mission in missions:
+        for policy in policies:
+            own = [r for r in records if r.policies == (policy,) and r.mission_name == mission]
+            if own:
+                rows.append((policy, mission, *_summary_cells(own)))
+    columns = ("policy", "mission", "episodes", "mean reward", f"{LEVEL:.0%} interval", "sd", "steps", "timeouts")
+    return ResultTable("Evaluation", columns, tuple(rows))
+
+
+def _summary_cells(records: Sequence[EpisodeRecord]) -> tuple[str, ...]:
+    from daf.statistics import mean_with_interval
+
+    rewards = np.array([record.reward() for record in records])
+    interval = mean_with_interval(rewards, level=LEVEL, rng=np.random.default_rng(0)).interval
+    spread = f"{rewards.std(ddof=1):.4f}" if len(rewards) > 1 else "-"
+    return (
+        str(len(records)),
+        f"{rewards.mean():.4f}",
+        f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
+        spread,
+        f"{fmean(record.steps for record in records):.0f}",
+        str(sum(sum(record.action_timeouts) for record in records)),
+    )
+
+
+def _tell_failures(failures: Sequence[EpisodeFailure]) -> Iterable[str]:
+    if failures:
+        first = failures[0]
+        names = ", ".join(policy.name for policy in first.plan.policies)
+        reason = first.traceback.strip().splitlines()[-1]
+        yield (
+            f"{len(failures)} episodes failed, the first with {names} on {first.plan.mission.name}"
+            f" (seed {first.plan.seed}): {reason}. All tracebacks: evaluation/failures.txt"
+        )
+
+
+def _log(result: EvaluationResult, tracker: Tracker) -> None:
+    lines = [json.dumps(record.to_dict()) for record in result.records]
+    tracker.log_text("".join(f"{line}\n" for line in lines), "evaluation/episodes.jsonl")
+    tracker.log_text(_records_csv(result.records), "evaluation/episodes.csv")
+    if result.failures:
+        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in result.failures)
+        tracker.log_text(text, "evaluation/failures.txt")
+    metrics: dict[str, float] = {"evaluation/failed_episodes": len(result.failures)}
+    for mission in result.missions:
+        for policy in result.policies:
+            rewards = list(result.rewards(policy, mission).values())
+            if rewards:
+                metrics[metric_name("evaluation/reward", policy, mission)] = fmean(rewards)
+    tracker.log_metrics(metrics)
+
+
+def metric_name(*parts: str) -> str:
+    """A metric name from parts, with what MLflow does not allow in one replaced."""
+    import re
+
+    return re.sub(r"[^\w\-. /:]", "_", "/".join(parts))
+
+
+def _records_csv(records: Sequence[EpisodeRecord]) -> str:
+    """One row an episode: what was played, the reward, and every game and mean agent stat."""
+    import pandas as pd
+
+    rows = [
+        {
+            "policy": " + ".join(record.policies),
+            "mission": record.mission,
+            "seed": record.seed,
+            "reward": record.reward(),
+            "steps": record.steps,
+            "timeouts": sum(record.action_timeouts),
+            "wall_time_s": record.wall_time_s,
+            "backend": record.backend,
+            **{f"game/{name}": value for name, value in record.stats["game"].items()},
+            **{f"agent/{name}": value for name, value in record.agent_stats().items()},
+        }
+        for record in records
+    ]
+    return pd.DataFrame(rows).to_csv(index=False)

@@ -1,0 +1,132 @@
+"""What to play and what happened: plain data that every process, cache and report shares.
+
+Nothing here imports CoGames; `daf.bridge` turns an `EpisodePlan` into an `EpisodeRecord`.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def digest(value: object) -> str:
+    """SHA-256 (hex) of the canonical JSON form of a JSON-like value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissionSpec:
+    """A mission as a recipe, since CoGames' own mission files do not survive a round trip.
+
+    Attributes:
+        name: full name (``site.mission``) or the path of a mission file.
+        variants: mission and reward variants in the order in which they apply.
+        cogs: number of agents, or None for the mission's own.
+        max_steps: length of an episode in steps, or None for the mission's own.
+        difficulty: ``easy``, ``medium``, ``hard`` or None.
+    """
+
+    name: str
+    variants: tuple[str, ...] = ()
+    cogs: int | None = None
+    max_steps: int | None = None
+    difficulty: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySpec:
+    """A policy as a user names it.
+
+    Attributes:
+        name: display name, unique within one evaluation.
+        class_path: a short name that CoGames knows (``lstm``) or a dotted class path.
+        weights: path of a ``.pt`` file, a checkpoint folder or a bundle, or None.
+        init_kwargs: keyword arguments of the class, JSON-like values only.
+    """
+
+    name: str
+    class_path: str
+    weights: str | None = None
+    init_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodePlan:
+    """One episode that is still to be played.
+
+    Attributes:
+        assignments: for each agent the index into `policies`; its length is the number of agents.
+        seed: seeds the simulation, the map (where the mission leaves its seed open) and the policies' generators.
+        max_action_time_ms: an action slower than this is replaced by noop and counted as a timeout.
+        device: torch device on which network policies act.
+        replay_dir: folder for the replay file, or None for no replay.
+    """
+
+    mission: MissionSpec
+    policies: tuple[PolicySpec, ...]
+    assignments: tuple[int, ...]
+    seed: int
+    max_action_time_ms: int = 10_000
+    device: str = "cpu"
+    replay_dir: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeRecord:
+    """One played episode: the atom from which every summary, test and leaderboard is computed.
+
+    Attributes:
+        mission: full label of the mission, variants included.
+        mission_name: the name that the user gave (`MissionSpec.name`).
+        mission_digest: SHA-256 of the mission's whole configuration.
+        policies: display names; `assignments` indexes them.
+        policy_digests: SHA-256 of class, weights' content and init arguments, in the order of `policies`.
+        rewards: total reward per agent.
+        action_timeouts: timed-out actions per agent.
+        stats: ``{"game": {name: value}, "agent": [{name: value}, ...]}`` at the end of the episode.
+        time_averaged_game_stats: the same game stats, averaged over all steps.
+        steps: steps played; `max_steps` is the limit.
+        wall_time_s: seconds that the episode took, loading included.
+        backend: ``official`` or ``batched``.
+        replay_path: the replay file, or None.
+    """
+
+    mission: str
+    mission_name: str
+    mission_digest: str
+    policies: tuple[str, ...]
+    policy_digests: tuple[str, ...]
+    seed: int
+    assignments: tuple[int, ...]
+    rewards: tuple[float, ...]
+    action_timeouts: tuple[int, ...]
+    stats: dict[str, Any]
+    time_averaged_game_stats: dict[str, float]
+    steps: int
+    max_steps: int
+    wall_time_s: float
+    backend: str
+    replay_path: str | None = None
+
+    def reward(self, policy_index: int = 0) -> float:
+        """Mean reward over the agents that `policy_index` controlled; NaN if it had none."""
+        own = [r for r, assigned in zip(self.rewards, self.assignments, strict=True) if assigned == policy_index]
+        return sum(own) / len(own) if own else float("nan")
+
+    def agent_stats(self, policy_index: int = 0) -> dict[str, float]:
+        """Mean of every agent stat over the agents of `policy_index`; a stat that none of them has is absent."""
+        own = [s for s, assigned in zip(self.stats["agent"], self.assignments, strict=True) if assigned == policy_index]
+        names = sorted({name for stats in own for name in stats})
+        return {name: sum(float(stats.get(name, 0.0)) for stats in own) / len(own) for name in names}
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dictionary; `from_dict` gives an equal record back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "EpisodeRecord":
+        """The record that `to_dict` described, also after a trip through JSON."""
+        tuples = ("policies", "policy_digests", "assignments", "rewards", "action_timeouts")
+        return cls(**{**data, **{name: tuple(data[name]) for name in tuples}})

@@ -1,0 +1,202 @@
+"""The entrypoint: compose, validate, check, dispatch to a task, return its objective."""
+
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from daf.command_line import CommandLine, read_command_line
+from daf.config import CONF_DIR, DAFConfig
+from daf.config.compose import validate
+from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.help import help_text
+from daf.provenance import Redactor
+from daf.results import TaskResult
+
+#: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
+PARENT_RUN = "DAF_PARENT_RUN_ID"
+
+
+def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: str | None = None) -> TaskResult:
+    """Runs one experiment and tracks it.
+
+    Args:
+        config: the whole experiment; `daf_load_config` makes one.
+        overrides: what was asked for on the command line, for the record and the run's name.
+        parent_run_id: MLflow run under which this one is filed.
+
+    Raises:
+        DAFConfigError: the experiment cannot run here; nothing was started.
+        DAFError: the work failed; the MLflow run says FAILED.
+        DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
+    """
+    from daf.environment_checks import daf_check_environment
+    from daf.tracking import Tracker, log_provenance, open_store
+
+    problems = daf_check_environment(config)
+    if problems:
+        raise DAFConfigError(problems)
+    task = load_task(config.task.function)
+    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
+    output_dir = Path(config.output_dir).absolute()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    name = run_name(config, overrides)
+    with Tracker(client, experiment_id, name, output_dir, parent_run_id=parent_run_id) as tracker:
+        log_provenance(tracker, config, overrides)
+        result = task(config, tracker)
+        for table in result.tables:
+            tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
+        tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
+        if isinstance(result.objective, float):
+            tracker.log_metrics({"objective": result.objective})
+    _tell(result, tracker.output_dir, tracker.run_id)
+    return result
+
+
+def load_task(function: str) -> Callable[..., TaskResult]:
+    """The function behind a dotted path.
+
+    Raises:
+        DAFConfigError: there is no such function.
+    """
+    from daf.errors import Problem
+
+    module, _, name = function.rpartition(".")
+    try:
+        task: Callable[..., TaskResult] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise DAFConfigError([Problem("task.function", f"{function!r} cannot be imported: {error}.")]) from error
+    return task
+
+
+def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
+    """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
+    if overrides and os.environ.get(PARENT_RUN):
+        return " ".join(
+            Redactor().override(override).rpartition(".")[2] if "." in override.partition("=")[0] else override
+            for override in overrides
+        )
+    return f"{config.task.name} {config.policy.spec().name} {config.mission.name}"
+
+
+def _file_name(title: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")
+
+
+def _tell(result: TaskResult, output_dir: Path, run_id: str) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for table in result.tables:
+        console.print(table.to_rich())
+    for note in result.notes:
+        console.print(note, soft_wrap=True, highlight=False)
+    console.print(f"Files: {output_dir}", soft_wrap=True, highlight=False)
+    console.print(f"MLflow run: {run_id} (./scripts/mlflow-ui)", soft_wrap=True, highlight=False)
+
+
+@hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
+def _job(composed: DictConfig) -> float | tuple[float, ...] | None:
+    """One job of Hydra's: the only one, or one of a multirun in whatever process the launcher chose."""
+    context = HydraConfig.get()
+    config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
+    parent = os.environ.get(PARENT_RUN) if context.mode is RunMode.MULTIRUN else None
+    return daf_run(config, overrides=tuple(context.overrides.task), parent_run_id=parent).objective
+
+
+def main() -> None:
+    """`daf_run` and `python -m daf.run`. Exits with 0 done, 1 failed, 2 wrong request, 130 interrupted."""
+    # A policy of the user's lies in the folder where they stand, as for `python -m`.
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    # Hydra would print a part of the traceback and exit with 1 for everything.
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    sys.exit(_exit_code(_dispatch))
+
+
+def _dispatch() -> None:
+    command = read_command_line(sys.argv[1:])
+    if command.help:
+        print(help_text(command.config_dir))
+        return
+    if command.only_informs:
+        _job()
+        return
+    for config in command.configs():
+        _check_early(config, command)
+    if command.multirun:
+        _multirun(command)
+    else:
+        _job()
+
+
+def _check_early(config: DAFConfig, command: CommandLine) -> None:
+    """The full check, before Hydra creates a folder. In a multirun each job is checked again, with its own values."""
+    from daf.environment_checks import daf_check_environment
+
+    load_task(config.task.function)
+    problems = daf_check_environment(config)
+    if problems:
+        raise DAFConfigError(problems)
+
+
+def _multirun(command: CommandLine) -> None:
+    """Runs Hydra's multirun under one parent run."""
+    from daf.tracking import Tracker, log_provenance, open_store
+
+    config = command.configs()[0]
+    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
+    output_dir = Path(config.output_dir).absolute()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    redactor = Redactor()
+    name = "multirun " + " ".join(redactor.override(override) for override in command.overrides)
+    with Tracker(client, experiment_id, name.strip(), output_dir) as tracker:
+        log_provenance(tracker, config, command.overrides)
+        os.environ[PARENT_RUN] = tracker.run_id
+        try:
+            _job()
+        finally:
+            del os.environ[PARENT_RUN]
+
+
+def _exit_code(action: Callable[[], None]) -> int:
+    """Runs an action; what went wrong is told on standard error and becomes an exit code."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    redactor = Redactor()
+    try:
+        action()
+    except (KeyboardInterrupt, DAFInterruptedError) as error:
+        print(f"\n{error or 'Interrupted.'}", file=sys.stderr)
+        return DAFInterruptedError.exit_code
+    except DAFError as error:
+        print(f"daf_run: {redactor.text(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"daf_run: {redactor.text(str(error))}", file=sys.stderr)
+        return DAFConfigError.exit_code
+    except BrokenPipeError:
+        # `daf_run --help | head`: the reader has seen enough. Nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DAFError.exit_code
+    except Exception:
+        import traceback
+
+        print(redactor.text(traceback.format_exc()), file=sys.stderr)
+        print("daf_run: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
+        return DAFError.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    # Under its real name, so that functions which travel to other processes can be found there.
+    from daf.run import main as daf_main
+
+    daf_main()

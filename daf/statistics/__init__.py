@@ -1,0 +1,38 @@
+"""Statistics of policies on shared missions: pure functions on (policies, missions, episodes) arrays.
+
+The unit is the episode, paired by seed; missions are strata of equal weight. No function reads or writes anything,
+and the random ones take a numpy Generator.
+"""
+
+from daf.statistics.comparison import compare, compare_two, mean_with_interval
+from daf.statistics.profiles import performance_profiles
+from daf.statistics.results import (
+    Comparison,
+    Estimate,
+    Interval,
+    PairResult,
+    PerformanceProfiles,
+    SequentialComparison,
+    SequentialPair,
+    Summary,
+    TestResult,
+)
+from daf.statistics.sequential import fixed_sample_size, sequential_comparison
+
+__all__ = [
+    "Comparison",
+    "Estimate",
+    "Interval",
+    "PairResult",
+    "PerformanceProfiles",
+    "SequentialComparison",
+    "SequentialPair",
+    "Summary",
+    "TestResult",
+    "compare",
+    "compare_two",
+    "fixed_sample_size",
+    "mean_with_interval",
+    "performance_profiles",
+    "sequential_comparison",
+]

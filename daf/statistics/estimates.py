@@ -1,0 +1,162 @@
+"""Point estimates and their intervals. Shapes as in `resampling`: policies P, missions M, episodes E, pairs K.
+
+A mean, and a difference of means, gets the hull of Student's t interval (Satterthwaite 1946 degrees of freedom over
+missions) and the studentised bootstrap interval (Efron 1979; Hall 1988). Measured at 20 episodes and a nominal 95 %:
+plain BCa covers 87 % (lognormal), 89 % (Laplace) and 91 % (exponential); t alone covers 87 to 92 % of skewed data; the
+studentised bootstrap alone 92 % of heavy symmetric tails. The hull covers 93 to 97 % in all of these.
+
+The IQM and Cohen's d get BCa at a level widened for small samples (`resampling.bca_bounds`). Cliff's delta gets an
+interval on Fisher's z scale.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import special, stats
+
+from daf.statistics.resampling import Array, bca_bounds, moments, resampled_moments
+from daf.statistics.results import Estimate, Interval
+
+MIN_EPISODES = 5
+RELIABLE_EPISODES = 20
+_TRIM = 0.25
+
+Indices = NDArray[np.int64]
+
+
+def estimate(value: float, bounds: ArrayLike, level: float) -> Estimate:
+    """An estimate with its interval, without one where the two bounds are not finite."""
+    low, high = np.asarray(bounds, dtype=np.float64).tolist()
+    interval = Interval(low, high, level) if np.isfinite([low, high]).all() else None
+    return Estimate(float(value), interval)
+
+
+def student_t(value: Array, cells: Array, freedom: int) -> tuple[Array, Array]:
+    """Standard error and Satterthwaite degrees of freedom of a sum of independent means.
+
+    `cells`: (..., C), the estimated variance of each mean, each with `freedom` degrees of freedom. With one cell this
+    is the paired t-test, with two Welch's (1947). Returns (...) each; degrees of freedom are 1 where nothing varies.
+    """
+    total, squares = cells.sum(axis=-1), (cells**2).sum(axis=-1)
+    degrees = np.divide(freedom * total**2, squares, out=np.ones_like(value), where=squares > 0)
+    return np.sqrt(total), degrees
+
+
+def _hull(value: Array, cells: Array, episodes: int, deviations: Array, errors: Array, level: float) -> Array:
+    """Hull of Student's t and the studentised bootstrap interval, (2, C).
+
+    `value`: (C,); `cells`: (C, cells); `deviations` and `errors`: (B, C), resampled deviations and standard errors.
+    """
+    error, degrees = student_t(value, cells, episodes - 1)
+    reach = stats.t.ppf((1 + level) / 2, degrees)
+    ratios = np.divide(deviations, errors, out=np.zeros_like(deviations), where=errors > 1e-9 * error)
+    upper, lower = np.quantile(ratios, [(1 + level) / 2, (1 - level) / 2], axis=0)
+    return np.stack([value - np.maximum(reach, upper) * error, value + np.maximum(reach, -lower) * error])
+
+
+def mean_bounds(scores: Array, pairs: Indices, *, paired: bool, level: float, rng: np.random.Generator) -> Array:
+    """Intervals of all policies' means, then of all pairs' differences: (P, M, E) gives (2, P + K).
+
+    Missions weigh equally. Resamples are shared by all policies where episodes are paired.
+    """
+    _, missions, episodes = scores.shape
+    first, second = pairs
+    if paired:
+        columns = np.concatenate([scores, scores[first] - scores[second]])
+        observed, spread = moments(columns)
+        means, variances = resampled_moments(columns.transpose(1, 2, 0), rng)
+        value, cells = observed.mean(axis=-1), spread
+    else:
+        observed, spread = moments(scores)
+        drawn = [resampled_moments(policy[..., None], rng) for policy in scores]
+        means, variances = (np.concatenate(parts, axis=-1) for parts in zip(*drawn, strict=True))
+        means = np.concatenate([means, means[..., first] - means[..., second]], axis=-1)
+        variances = np.concatenate([variances, variances[..., first] + variances[..., second]], axis=-1)
+        value = observed.mean(axis=-1)
+        value = np.append(value, value[first] - value[second])
+        cells = np.concatenate([np.hstack([spread, 0 * spread]), np.hstack([spread[first], spread[second]])])
+    scale = episodes * missions**2
+    errors = np.sqrt(variances.sum(axis=1) / scale)
+    return _hull(value, cells / scale, episodes, means.mean(axis=1), errors, level)
+
+
+def iqm(values: Array) -> Array:
+    """Interquartile mean along the last axis: the mean without the lowest and highest quarter (Agarwal et al. 2021)."""
+    return np.asarray(stats.trim_mean(values, _TRIM, axis=-1))
+
+
+def standardised(means: Array, variances: Array, pairs: Indices) -> Array:
+    """Cohen's d of all pairs (1988): difference of means over the root of the two policies' average variance.
+
+    (P, ...) moments give (K, ...). Seeds being paired does not enter the denominator (d_av of Cumming 2012), so that d
+    tells how far apart two policies are on the scale on which a policy's own episodes differ. 0 where the means are
+    equal, infinite where they differ and nothing varies.
+    """
+    first, second = pairs
+    difference = means[first] - means[second]
+    spread = np.sqrt((variances[first] + variances[second]) / 2)
+    with np.errstate(divide="ignore"):
+        return np.divide(difference, spread, out=np.zeros_like(difference), where=difference != 0)
+
+
+def cohens_d(scores: Array, pairs: Indices) -> Array:
+    """Cohen's d of all pairs over missions, within-mission variances averaged: (P, M, E) gives (K,)."""
+    means, variances = moments(scores)
+    return standardised(means.mean(axis=-1), variances.mean(axis=-1), pairs)
+
+
+def hedges_correction(degrees: int) -> float:
+    """Factor that makes Cohen's d unbiased under normality (Hedges 1981), from the variance's degrees of freedom."""
+    if degrees < 2:
+        return float("nan")
+    return float(np.exp(special.gammaln(degrees / 2) - special.gammaln((degrees - 1) / 2)) / np.sqrt(degrees / 2))
+
+
+def bca_intervals(scores: Array, pairs: Indices, *, paired: bool, level: float, rng: np.random.Generator) -> Array:
+    """BCa intervals of all policies' IQMs, then of all pairs' Cohen's d: (P, M, E) gives (2, P + K)."""
+    policies, missions, episodes = scores.shape
+
+    def statistic(numbers: list[Indices]) -> Array:
+        """`numbers`: the resampled episodes of each mission, in unpaired data of each policy's each mission."""
+        means, variances, iqms = [], [], []
+        for policy in range(policies):
+            own = numbers if paired else numbers[policy * missions : (policy + 1) * missions]
+            drawn = [scores[policy, mission][own[mission]] for mission in range(missions)]
+            means.append(sum(sample.mean(axis=-1) for sample in drawn) / missions)
+            variances.append(sum(sample.var(axis=-1, ddof=1) for sample in drawn) / missions)
+            iqms.append(sum(iqm(sample) for sample in drawn) / missions)
+        return np.concatenate([iqms, standardised(np.stack(means), np.stack(variances), pairs)])
+
+    blocks = missions if paired else missions * policies
+    return np.stack(bca_bounds(statistic, blocks, episodes, level, rng))
+
+
+def cliffs_delta(first: Array, second: Array, *, paired: bool, level: float) -> Estimate:
+    """Cliff's delta (1993): P(first > second) - P(first < second) over all couples of episodes within a mission.
+
+    (M, E) each; the missions' deltas are averaged. The interval is symmetric on Fisher's z scale (Newson 2006) around
+    the U-statistic's variance, paired or not (Cliff 1996), with Student's quantile; at -1 and 1, where that variance
+    vanishes, its inner bound is Feng and Cliff's (2004).
+    """
+    missions, episodes = first.shape
+    dominance = np.sign(first[:, :, None] - second[:, None, :])
+    delta = float(dominance.mean())
+    if episodes < MIN_EPISODES:
+        return Estimate(delta)
+    rows, columns = dominance.mean(axis=2), dominance.mean(axis=1)
+    spread = (rows + columns).var(axis=1, ddof=1) if paired else rows.var(axis=1, ddof=1) + columns.var(axis=1, ddof=1)
+    error = float(np.sqrt(spread.sum() / episodes)) / missions
+    count = missions * episodes
+    reach = float(stats.t.ppf((1 + level) / 2, count - missions))
+    if abs(delta) == 1:
+        inner = delta * max(0.0, (count - reach**2) / (count + reach**2))
+        return estimate(delta, sorted((delta, inner)), level)
+    width = reach * error / (1 - delta**2)
+    return estimate(delta, np.tanh(np.arctanh(delta) + np.array([-width, width])), level)
+
+
+def probability_of_improvement(delta: Estimate) -> Estimate:
+    """P(first > second) + P(tie) / 2, missions averaged (Agarwal et al. 2021): Cliff's delta on the scale 0 to 1."""
+    value = (delta.value + 1) / 2
+    if delta.interval is None:
+        return Estimate(value)
+    return Estimate(value, Interval((delta.interval.low + 1) / 2, (delta.interval.high + 1) / 2, delta.interval.level))

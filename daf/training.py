@@ -1,0 +1,130 @@
+"""`task=train`: train a policy, stream its metrics, keep its checkpoints."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from daf.bridge.policies import file_digest
+from daf.bridge.trainer import EpochReport, TrainingOutcome, load_state, train
+from daf.config.schemas import DAFConfig
+from daf.environment_checks import is_run_id
+from daf.errors import DAFConfigError, DAFInterruptedError, Problem
+from daf.progress import progress
+from daf.results import ResultTable, TaskResult
+from daf.tracking import Tracker
+
+CHECKPOINTS = "checkpoints"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingResult(TaskResult):
+    """A finished training.
+
+    Attributes:
+        checkpoint_dir: a folder that `policy.weights`, `training.resume` and CoGames accept.
+        model: the final weights.
+        model_digest: SHA-256 of the weights' file.
+        curve: (agent steps, mean episode reward) of every epoch in which an episode ended.
+    """
+
+    checkpoint_dir: Path
+    model: Path
+    model_digest: str
+    curve: tuple[tuple[int, float], ...]
+
+
+def daf_train(config: DAFConfig, tracker: Tracker) -> TrainingResult:
+    """Trains the configured policy.
+
+    Raises:
+        DAFTrainingDivergedError: the network's parameters became NaN or infinite.
+        DAFInterruptedError: Ctrl-C; a checkpoint was saved and logged.
+    """
+    resume_from = _resume_folder(config, tracker)
+    total = config.training.num_steps
+    curve: list[tuple[int, float]] = []
+    with progress("training", total) as advance:
+
+        def on_epoch(report: EpochReport) -> None:
+            tracker.log_metrics(report.metrics, step=report.agent_steps)
+            if report.reward is not None:
+                curve.append((report.agent_steps, report.reward))
+            reward = f"reward {report.reward:.3f}, " if report.reward is not None else ""
+            advance(report.agent_steps, f"{reward}{report.metrics['SPS']:,.0f} steps/s")
+
+        outcome = train(config, tracker.output_dir / CHECKPOINTS, resume_from=resume_from, on_epoch=on_epoch)
+    digest = _log_checkpoint(outcome, tracker)
+    if outcome.interrupted:
+        raise DAFInterruptedError(
+            f"Interrupted after {outcome.agent_steps:,} agent steps."
+            f" Go on with: training.resume={outcome.checkpoint_dir}"
+        )
+    return TrainingResult(
+        objective=_late_reward(curve),
+        tables=(_table(outcome, curve),),
+        notes=(
+            f"Evaluate it: task=evaluate policy={config.policy.class_path} policy.weights={outcome.checkpoint_dir}",
+        ),
+        checkpoint_dir=outcome.checkpoint_dir,
+        model=outcome.model,
+        model_digest=digest,
+        curve=tuple(curve),
+    )
+
+
+def _resume_folder(config: DAFConfig, tracker: Tracker) -> Path | None:
+    """The checkpoint folder behind `training.resume`, fetched from MLflow where it is no longer on this disk."""
+    resume = config.training.resume
+    if resume is None:
+        return None
+    folder = Path(resume).expanduser()
+    if is_run_id(resume):
+        tags = tracker.run_tags(resume)
+        folder = Path(tags.get("daf.checkpoint_dir", ""))
+        if not (folder / "trainer_state.pt").is_file():
+            folder = tracker.fetch_artifacts(resume, CHECKPOINTS, Path(tempfile.mkdtemp(prefix="daf-resume-")))
+    try:
+        state = load_state(folder)
+    except FileNotFoundError as error:
+        raise DAFConfigError([Problem("training.resume", str(error))]) from error
+    saved, asked = state["optimizer_state_dict"]["param_groups"][0].get("initial_lr"), config.optimizer.lr
+    if saved is not None and saved != asked:
+        tracker.warn(
+            f"The resumed schedule goes on from its own learning rate {saved:g}; optimizer.lr={asked:g} is not used."
+        )
+    tracker.set_tags({"daf.resumed_from": resume, "daf.resumed_at_step": state["global_step"]})
+    return folder
+
+
+def _log_checkpoint(outcome: TrainingOutcome, tracker: Tracker) -> str:
+    """Logs the newest checkpoint with what a resume needs, and its digest."""
+    digest = file_digest(outcome.model)
+    for name in (outcome.model.name, "trainer_state.pt", "policy_spec.json"):
+        tracker.log_file(outcome.checkpoint_dir / name, CHECKPOINTS)
+    tracker.set_tags({"daf.checkpoint_dir": outcome.checkpoint_dir.absolute(), "daf.checkpoint_sha256": digest})
+    tracker.log_metrics(
+        {"train/agent_steps": outcome.agent_steps, "train/seconds": outcome.seconds}, step=outcome.agent_steps
+    )
+    return digest
+
+
+def _late_reward(curve: list[tuple[int, float]]) -> float | None:
+    """Mean training reward over the last quarter of the epochs: a noisy objective, for want of an evaluation."""
+    late = curve[-max(1, len(curve) // 4) :]
+    return fmean(reward for _, reward in late) if late else None
+
+
+def _table(outcome: TrainingOutcome, curve: list[tuple[int, float]]) -> ResultTable:
+    late = _late_reward(curve)
+    return ResultTable(
+        "Training",
+        ("", "value"),
+        (
+            ("agent steps", f"{outcome.agent_steps:,}"),
+            ("epochs", f"{outcome.epochs:,}"),
+            ("seconds", f"{outcome.seconds:.1f}"),
+            ("mean episode reward, last quarter", "no episode ended" if late is None else f"{late:.4f}"),
+            ("weights", str(outcome.model)),
+        ),
+    )

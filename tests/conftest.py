@@ -1,0 +1,48 @@
+"""Fixtures: a config that plays in seconds, and a tracker on a real SQLite store in a temporary folder."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from daf.config import DAFConfig, daf_load_config
+from daf.tracking import Tracker, open_store
+
+TINY = (
+    "device=cpu",
+    "mission.cogs=2",
+    "mission.max_steps=20",
+    "training.num_envs=2",
+    "training.num_steps=512",
+    "training.minibatch_size=128",
+    "evaluation.episodes=2",
+    "evaluation.workers=1",
+    "evaluation.cache=off",
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> str:
+    """Address of a tracking store of this test's own."""
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, store: str) -> Callable[..., DAFConfig]:
+    """Loads a config that trains two epochs and plays two short episodes, with overrides on top."""
+
+    def load(*overrides: str) -> DAFConfig:
+        own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}")
+        return daf_load_config(overrides=["task=train", *TINY, *own, *overrides])
+
+    return load
+
+
+@pytest.fixture
+def tracker(tmp_path: Path, store: str) -> Iterator[Tracker]:
+    """A tracker that is closed at the end of the test."""
+    client, experiment_id = open_store(store, "test")
+    output_dir = tmp_path / "out"
+    output_dir.mkdir(exist_ok=True)
+    with Tracker(client, experiment_id, "test", output_dir) as own:
+        yield own

@@ -1,0 +1,250 @@
+"""Many episodes: the same records however they are played, and failures that cost nothing else."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daf.episodes import Chunk, EpisodeFailure, Outcome, _Evaluation, _make_chunks, daf_play_episodes
+from daf.errors import DAFConfigError
+from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
+
+ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
+# How long a hanging episode is waited for. The others take a tenth of a second, on a quiet machine.
+LIMIT_S = 3.0
+TROUBLE = """
+import os, signal, time
+from pathlib import Path
+import torch
+from mettagrid.policy.noop import NoopAgentPolicy
+from mettagrid.policy.policy import MultiAgentPolicy
+
+class Agent(NoopAgentPolicy):
+    def __init__(self, info, what, folder):
+        super().__init__(info)
+        self.what, self.folder, self.steps = what, Path(folder), 0
+
+    def step(self, obs):
+        self.steps += 1
+        if self.steps == 5:
+            (self.folder / f"{os.getpid()}-{torch.get_num_threads()}-{time.time_ns()}").touch()
+            if self.what == "die once" and len(list(self.folder.iterdir())) == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.what == "hang":
+                loop_for_ever()
+        return super().step(obs)
+
+def loop_for_ever():
+    while True:
+        pass
+
+class Trouble(MultiAgentPolicy):
+    def __init__(self, info, what, folder, device="cpu"):
+        super().__init__(info, device=device)
+        self.what, self.folder = what, folder
+
+    def agent_policy(self, agent_id):
+        return Agent(self._policy_env_info, self.what, self.folder)
+"""
+
+
+def plan(policy: str, seed: int = 0, **kwargs: str) -> EpisodePlan:
+    spec = PolicySpec(name=policy, class_path=policy, init_kwargs=kwargs)
+    return EpisodePlan(mission=ARENA, policies=(spec,), assignments=(0, 0), seed=seed)
+
+
+def trouble(what: str, folder: Path) -> EpisodePlan:
+    """A plan whose agents leave a file in `folder` in step 5, and then do `what`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return plan("daf_test_trouble.Trouble", what=what, folder=str(folder))
+
+
+def timeless(outcomes: list[Outcome]) -> list[EpisodeRecord]:
+    """Records that can be compared; fails where one is a failure."""
+    records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
+    assert len(records) == len(outcomes), outcomes
+    return [dataclasses.replace(record, wall_time_s=0.0) for record in records]
+
+
+def failure(outcome: Outcome) -> EpisodeFailure:
+    assert isinstance(outcome, EpisodeFailure), outcome
+    return outcome
+
+
+PLANS = [
+    plan("random", seed=1),
+    plan("chaos-monkey", seed=1),
+    plan("starter", seed=2),
+    plan("random", seed=3),
+    plan("noop", seed=4),
+    plan("nonexistent"),
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trouble_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "daf_test_trouble.py").write_text(TROUBLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[Outcome]:
+    return daf_play_episodes(PLANS, backend="official")
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome], list[Outcome]]:
+    """A run on two workers with two episodes that kill or block their worker; its outcomes as they came, and all."""
+    folder = tmp_path_factory.mktemp("trouble")
+    troubles = [trouble(what, folder / what) for what in ("die once", "hang")]
+    came: list[Outcome] = []
+    outcomes = daf_play_episodes(
+        [*troubles, *PLANS],
+        backend="official",
+        workers=2,
+        time_limit_s=LIMIT_S,
+        on_episode=lambda outcome, _: came.append(outcome),
+    )
+    return folder, came, outcomes
+
+
+def test_a_run_full_of_trouble_gives_every_other_record_as_if_undisturbed(
+    undisturbed: list[Outcome], disturbed: tuple[Path, list[Outcome], list[Outcome]]
+) -> None:
+    outcomes = disturbed[2][2:]
+    fine = [0, 2, 3, 4]
+    assert timeless([outcomes[i] for i in fine]) == timeless([undisturbed[i] for i in fine])
+    assert [record.seed for record in timeless([outcomes[i] for i in fine])] == [1, 2, 3, 4]
+
+
+def test_every_outcome_is_told_once(disturbed: tuple[Path, list[Outcome], list[Outcome]]) -> None:
+    _, came, outcomes = disturbed
+    assert sorted(map(repr, came)) == sorted(map(repr, outcomes))
+
+
+def test_an_episode_whose_worker_is_killed_once_is_played_again(
+    disturbed: tuple[Path, list[Outcome], list[Outcome]],
+) -> None:
+    folder, _, outcomes = disturbed
+    pids = {file.name.split("-")[0] for file in (folder / "die once").iterdir()}
+    assert len(pids) == 2
+    record, again = timeless([outcomes[0], *daf_play_episodes([trouble("die once", folder / "die once")])])
+    assert record == again
+
+
+def test_an_episode_that_always_hangs_fails_after_two_retries(
+    disturbed: tuple[Path, list[Outcome], list[Outcome]],
+) -> None:
+    folder, _, outcomes = disturbed
+    hung = failure(outcomes[1])
+    assert hung.attempts == 3
+    assert "loop_for_ever" in hung.traceback
+    processes = {tuple(file.name.split("-")[:2]) for file in (folder / "hang").iterdir()}
+    assert len(processes) == 3
+    assert {threads for _, threads in processes} == {"1"}
+
+
+def test_an_exception_fails_its_episode_at_once(
+    undisturbed: list[Outcome], disturbed: tuple[Path, list[Outcome], list[Outcome]]
+) -> None:
+    for outcomes in (undisturbed, disturbed[2][2:]):
+        monkey, missing = failure(outcomes[1]), failure(outcomes[5])
+        assert monkey.plan == PLANS[1]
+        assert monkey.attempts == 1
+        assert "Chaos monkey triggered at step 10" in monkey.traceback
+        assert "no policy is called 'nonexistent'" in missing.traceback
+
+
+def test_the_callers_own_error_is_not_an_episodes_failure() -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        daf_play_episodes(PLANS[:1], backend="official", on_episode=full)
+
+
+def test_batches_give_the_records_of_single_episodes(undisturbed: list[Outcome]) -> None:
+    plans = [plan("noop", seed) for seed in (4, 5, 4)]
+    single = timeless(daf_play_episodes(plans, backend="official"))
+    batched = timeless(daf_play_episodes(plans, backend="batched"))
+    assert [record.backend for record in batched] == ["batched"] * 3
+    assert [dataclasses.replace(record, backend="official") for record in batched] == single
+
+
+def test_auto_plays_on_workers_what_it_plays_here() -> None:
+    plans = [plan("random", 1), *(plan("noop", seed) for seed in range(5)), plan("nonexistent")]
+    here, there = (daf_play_episodes(plans, backend="auto", workers=workers) for workers in (1, 2))
+    assert timeless(here[:-1]) == timeless(there[:-1])
+    assert [record.backend for record in timeless(here[:-1])] == ["official", *["batched"] * 5]
+    assert "nonexistent" in failure(there[-1]).traceback
+
+
+def test_batched_refuses_what_it_cannot_play() -> None:
+    with pytest.raises(DAFConfigError, match="batched is not possible: policy starter"):
+        daf_play_episodes([plan("noop"), plan("starter")], backend="batched")
+
+
+def test_arguments_out_of_range_are_all_named() -> None:
+    with pytest.raises(DAFConfigError) as error:
+        daf_play_episodes([], backend="fast", workers=0, cache="maybe", time_limit_s=0.0)  # type: ignore[arg-type]
+    keys = ("evaluation.backend", "evaluation.cache", "evaluation.workers", "evaluation.time_limit_s")
+    assert [problem.where for problem in error.value.problems] == list(keys)
+
+
+def test_chunks_keep_all_workers_busy_and_hold_one_kind_each() -> None:
+    episodes = list(enumerate([*(plan("noop", seed) for seed in range(5)), *(plan("lstm", seed) for seed in range(4))]))
+    chunks = _make_chunks({"official": [], "batched": episodes}, workers=3, cache_dir=None)
+    assert [[index for index, _ in chunk.episodes] for chunk in chunks] == [[0, 2, 4], [1, 3], [5, 7], [6, 8]]
+    alone = _make_chunks({"official": episodes, "batched": []}, workers=3, cache_dir=None)
+    assert [len(chunk.episodes) for chunk in alone] == [1] * 9
+
+
+def test_the_unfinished_episodes_of_a_lost_chunk_are_played_alone() -> None:
+    episodes = tuple(enumerate(plan("noop", seed) for seed in range(3)))
+    evaluation = _Evaluation([plan for _, plan in episodes], None)
+    evaluation.settle(1, EpisodeFailure(plan=episodes[1][1], traceback="", attempts=1))
+    chunk = Chunk(episodes=episodes, backend="batched", cache_dir=None)
+    alone = evaluation.fail(chunk, "died", "SIGKILL")
+    assert [chunk.episodes for chunk in alone] == [(episodes[0],), (episodes[2],)]
+    assert evaluation.fail(alone[0], "died", "SIGKILL") == [alone[0]]
+    assert evaluation.fail(alone[0], "died", "SIGKILL") == []
+    assert [index for index, _ in evaluation.missing()] == [2]
+
+
+def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, trouble_module: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys
+sys.path[:0] = {[str(Path.cwd()), str(Path(__file__).parent), str(trouble_module)]!r}
+from pathlib import Path
+from daf.episodes import daf_play_episodes
+from test_episodes import trouble
+daf_play_episodes([trouble("hang", Path({str(tmp_path / "started")!r}))] * 2, backend="official", workers=2)
+""")
+    parent = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    started: list[str] = []
+    while len(started) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+        started = [file.name for file in tmp_path.glob("started/*")]
+    pids = [int(name.split("-")[0]) for name in started]
+    assert len(set(pids)) == 2
+    parent.send_signal(signal.SIGINT)
+    _, errors = parent.communicate(timeout=10)
+    assert parent.returncode == -signal.SIGINT  # 130 in a shell
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert not any(map(is_running, pids))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait to be reaped by nobody."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
