@@ -149,6 +149,7 @@ class EpisodeCache:
 
         Raises:
             OSError: the folder cannot be written.
+            ValueError: a policy's code cannot be found again, as in ``__main__``.
         """
         if any(record.action_timeouts):
             return

@@ -92,7 +92,8 @@ def daf_play_episodes(
     """Plays every plan and returns the outcomes in the order of `plans`.
 
     The outcomes depend neither on the number of workers nor on the order of completion. An episode that raises fails
-    at once, since it would raise again; one whose process dies or hangs is played twice more before it fails.
+    at once, since it would raise again; one whose process dies or hangs is played twice more before it fails. An error
+    among episodes that are played side by side does not say whose it is: each of them is then played on its own.
 
     Args:
         backend: ``official`` plays through CoGames' own rollout, ``batched`` plays many episodes side by side, and
@@ -115,9 +116,9 @@ def daf_play_episodes(
     evaluation = _Evaluation(plans, on_episode)
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)
-    if evaluation.missing():
-        with _player(workers, time_limit_s) as player:
-            backends = _choose_backends(evaluation.missing(), backend, player)
+    if missing := evaluation.missing():
+        with _player(workers, time_limit_s, len(missing)) as player:
+            backends = _choose_backends(missing, backend, player)
             player.play(evaluation, _make_chunks(backends, workers, directory if cache == "on" else None))
     return evaluation.outcomes()
 
@@ -188,13 +189,8 @@ def _check_writable(directory: Path) -> None:
         with tempfile.TemporaryFile(dir=directory):
             pass
     except OSError as error:
-        raise DAFConfigError(
-            [
-                Problem(
-                    where="evaluation.cache", what=f"{directory} cannot be written: {error}.", hint="Use off or read."
-                )
-            ]
-        ) from error
+        what = f"{directory} cannot be written: {error}."
+        raise DAFConfigError([Problem(where="evaluation.cache", what=what, hint="Use off or read.")]) from error
 
 
 def _use_cache(evaluation: _Evaluation, cache: EpisodeCache, backend: Backend) -> None:
@@ -203,8 +199,8 @@ def _use_cache(evaluation: _Evaluation, cache: EpisodeCache, backend: Backend) -
     for index, plan in evaluation.missing():
         try:
             record = next(filter(None, (cache.find(plan, choice) for choice in choices)), None)
-        except (ValueError, TypeError, OSError):
-            continue  # its mission or a policy cannot be loaded; playing it tells why
+        except Exception:  # its mission or a policy cannot be loaded, for whatever reason; playing it tells
+            continue
         if record:
             evaluation.settle(index, record, from_cache=True)
 
@@ -257,12 +253,12 @@ def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
 
 
 @contextlib.contextmanager
-def _player(workers: int, time_limit_s: float | None) -> "Iterator[_Player]":
+def _player(workers: int, time_limit_s: float | None, episodes: int) -> "Iterator[_Player]":
     if workers == 1 and time_limit_s is None:
         with _one_torch_thread():
             yield _PlayHere()
         return
-    with WorkerPool(f"{__name__}:work", workers, initializer=f"{__name__}:warm_up") as pool:
+    with WorkerPool(f"{__name__}:work", min(workers, episodes), initializer=f"{__name__}:warm_up") as pool:
         yield _PlayOnWorkers(pool, time_limit_s)
 
 
@@ -281,7 +277,7 @@ class _PlayHere:
                 # Only playing is tried: an error in the caller's on_episode is the caller's.
                 try:
                     finished = next(episodes, None)
-                except Exception:
+                except (Exception, SystemExit):
                     waiting.extend(evaluation.fail(chunk, "error", tracebacks.format_exc()))
                     break
                 if finished is None:
@@ -354,7 +350,7 @@ def _max_steps(mission: MissionSpec) -> int:
         return mission.max_steps
     try:
         return build_mission(mission)[1].game.max_steps
-    except ValueError:
+    except Exception:  # variants that conflict raise whatever they like; playing the episode tells
         return 0
 
 
@@ -387,8 +383,8 @@ def why_not_batched(plan: EpisodePlan) -> str | None:
 
     try:
         return batched.why_not_batched(plan)
-    except (ValueError, TypeError, OSError) as error:
-        return str(error)
+    except Exception as error:  # it fails again, and is reported, when it is played
+        return f"it cannot be loaded: {error}"
 
 
 def play_chunk(chunk: Chunk) -> Iterator[Finished]:
@@ -401,7 +397,7 @@ def play_chunk(chunk: Chunk) -> Iterator[Finished]:
         if cache:
             try:
                 cache.add(plans[index], record)
-            except OSError as error:  # such as a full disk: no reason to lose the episode
+            except (OSError, ValueError) as error:  # such as a full disk: no reason to lose the episode
                 problem = str(error)
         yield Finished(index=index, record=record, cache_problem=problem)
 

@@ -162,13 +162,15 @@ def _collect(
 def summary_table(records: Sequence[EpisodeRecord], policies: Sequence[str], missions: Sequence[str]) -> ResultTable:
     """Mean reward per agent with its interval over episodes, for every policy and mission."""
     rows = []
+    many = len(missions) > 1
     for mission in missions:
         for policy in policies:
             own = [r for r in records if r.policies == (policy,) and r.mission_name == mission]
             if own:
-                rows.append((policy, mission, *_summary_cells(own)))
-    columns = ("policy", "mission", "episodes", "mean reward", f"{LEVEL:.0%} interval", "sd", "steps", "timeouts")
-    return ResultTable("Evaluation", columns, tuple(rows))
+                rows.append((policy, *([mission] if many else []), *_summary_cells(own)))
+    columns = ("episodes", "mean reward", f"{LEVEL:.0%} interval", "sd", "steps", "timeouts")
+    title = "Evaluation" if many else f"Evaluation on {missions[0]}"
+    return ResultTable(title, ("policy", *(["mission"] if many else []), *columns), tuple(rows))
 
 
 def _summary_cells(records: Sequence[EpisodeRecord]) -> tuple[str, ...]:

@@ -47,7 +47,7 @@ def comparison_table(evaluation: EvaluationResult, comparison: "Comparison") -> 
     """The first policy against every other, paired by seed; p-values are corrected for all pairs."""
     candidate, *others = evaluation.policies
     rows = tuple(_row(other, comparison.pair(candidate, other)) for other in others)
-    columns = ("against", "paired episodes", "mean difference", f"{LEVEL:.0%} interval", "p (corrected)", "verdict")
+    columns = ("against", "episodes", "difference", f"{LEVEL:.0%} interval", "p (corrected)", "verdict")
     return ResultTable(f"{candidate}, paired by seed", columns, rows)
 
 
@@ -70,8 +70,16 @@ def _row(other: str, pair: "PairResult") -> tuple[str, ...]:
         f"{pair.difference.value:+.4f}",
         f"{interval.low:+.4f} to {interval.high:+.4f}" if interval else "-",
         "-" if pair.p_value is None else f"{pair.p_value:.2g}",
-        pair.decision,
+        _verdict(pair),
     )
+
+
+def _verdict(pair: "PairResult") -> str:
+    if pair.p_value is None:
+        return pair.decision
+    if not pair.significant:
+        return "no significant difference"
+    return "higher" if pair.difference.value > 0 else "lower"
 
 
 def _plot(training: TrainingResult, evaluation: EvaluationResult, comparison: "Comparison", tracker: Tracker) -> None:

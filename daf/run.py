@@ -101,13 +101,25 @@ def _tell(result: TaskResult, output_dir: Path, run_id: str) -> None:
     console.print(f"MLflow run: {run_id} (./scripts/mlflow-ui)", soft_wrap=True, highlight=False)
 
 
+class _CarriedError(BaseException):
+    """Takes an error past Hydra, which would print its own version of it first."""
+
+    def __init__(self, error: DAFError) -> None:
+        self.error = error
+
+
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
 def _job(composed: DictConfig) -> float | tuple[float, ...] | None:
     """One job of Hydra's: the only one, or one of a multirun in whatever process the launcher chose."""
     context = HydraConfig.get()
     config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
     parent = os.environ.get(PARENT_RUN) if context.mode is RunMode.MULTIRUN else None
-    return daf_run(config, overrides=tuple(context.overrides.task), parent_run_id=parent).objective
+    try:
+        return daf_run(config, overrides=tuple(context.overrides.task), parent_run_id=parent).objective
+    except DAFError as error:
+        if context.mode is RunMode.RUN:
+            raise _CarriedError(error) from error
+        raise
 
 
 def main() -> None:
@@ -172,7 +184,10 @@ def _exit_code(action: Callable[[], None]) -> int:
 
     redactor = Redactor()
     try:
-        action()
+        try:
+            action()
+        except _CarriedError as carried:
+            raise carried.error from carried.error.__cause__
     except (KeyboardInterrupt, DAFInterruptedError) as error:
         print(f"\n{error or 'Interrupted.'}", file=sys.stderr)
         return DAFInterruptedError.exit_code

@@ -113,8 +113,8 @@ class _Submitted:
 class WorkerPool:
     """Runs jobs on worker processes; for one thread, and best as a context manager.
 
-    Workers start when there is work for them, and end with the pool or with this process, however it ends. They run
-    one torch thread each, ignore Ctrl-C, and keep their output to themselves until they die.
+    Workers start at once, and end with the pool or with this process, however it ends. They run one torch thread each,
+    ignore Ctrl-C, and keep their output to themselves until they die.
 
     Args:
         target: ``module:function``, called in a worker as ``function(payload, job)`` with a `Job`.
@@ -126,7 +126,7 @@ class WorkerPool:
         self._target = target
         self._initializer = initializer
         self._size = workers
-        self._workers: list[_Worker] = []
+        self._workers = [_Worker(target, initializer) for _ in range(workers)]
         self._waiting: list[_Submitted] = []
         self._events: deque[Event] = deque()
         self._ids = itertools.count()
@@ -224,8 +224,7 @@ class WorkerPool:
         elif kind == "error":
             self._events.append(JobFailed(job_id=job.id, reason="error", traceback=value))
         if kind in ("done", "error"):
-            worker.job = None
-            worker.allow(math.inf)
+            worker.rest()
 
     def _lose(self, worker: "_Worker", *, hung: bool = False) -> None:
         """Ends a worker that died or hung, and fails its job; the next job gets a new worker."""
@@ -239,11 +238,11 @@ class WorkerPool:
 class _Worker:
     """The parent's side of one worker process."""
 
+    job: _Submitted | None
+
     def __init__(self, target: str, initializer: str | None) -> None:
-        self.job: _Submitted | None = None
-        self.allow(math.inf)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in end)
-        self._log_start = 0
+        self.rest()
         self.connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
         options = {
@@ -269,8 +268,13 @@ class _Worker:
         """Hands over a job. The time limit counts from when the worker says that it has begun."""
         self.job = job
         self.allow(START_LIMIT_S)
-        self._log_start = os.fstat(self._log.fileno()).st_size
         self.connection.send(("job", job.id, job.payload))
+
+    def rest(self) -> None:
+        """Makes it a process without a job, which may stay silent for ever."""
+        self.job = None
+        self.allow(math.inf)
+        self._log_start = os.fstat(self._log.fileno()).st_size
 
     def allow(self, seconds: float) -> None:
         """Sets how long the process may stay silent from now on."""
@@ -302,7 +306,7 @@ class _Worker:
         self._log.close()
 
     def _output(self) -> str:
-        """The end of what the process printed during its last job."""
+        """The end of what the process printed since it was last without a job."""
         size = os.fstat(self._log.fileno()).st_size
         start = max(self._log_start, size - LOG_TAIL_BYTES)
         # pread leaves the file offset alone, which the process shares and writes at.

@@ -1,5 +1,6 @@
 """Fixtures: a config that plays in seconds, and a tracker on a real SQLite store in a temporary folder."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,9 +22,19 @@ TINY = (
 )
 
 
+@pytest.fixture(scope="session")
+def fresh_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow database: making one takes seconds, copying it none."""
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    client, experiment_id = open_store(f"sqlite:///{path}", "unused")
+    client.delete_experiment(experiment_id)
+    return path
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> str:
+def store(tmp_path: Path, fresh_database: Path) -> str:
     """Address of a tracking store of this test's own."""
+    shutil.copyfile(fresh_database, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 

@@ -18,11 +18,11 @@ from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
 # How long a hanging episode is waited for. The others take a tenth of a second, on a quiet machine.
 LIMIT_S = 3.0
-TROUBLE = """
+TROUBLE = '''
 import os, signal, time
 from pathlib import Path
 import torch
-from mettagrid.policy.noop import NoopAgentPolicy
+from mettagrid.policy.noop import NoopAgentPolicy, NoopPolicy
 from mettagrid.policy.policy import MultiAgentPolicy
 
 class Agent(NoopAgentPolicy):
@@ -51,7 +51,21 @@ class Trouble(MultiAgentPolicy):
 
     def agent_policy(self, agent_id):
         return Agent(self._policy_env_info, self.what, self.folder)
-"""
+
+class BatchTrouble(NoopPolicy):
+    """Dies once, in a step that comes after those in which the batched backend tries it out."""
+
+    def __init__(self, info, flag, device="cpu"):
+        super().__init__(info, device=device)
+        self.flag, self.steps = Path(flag), 0
+
+    def step_batch(self, observations, actions):
+        self.steps += 1
+        if self.steps == 30 and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().step_batch(observations, actions)
+'''
 
 
 def plan(policy: str, seed: int = 0, **kwargs: str) -> EpisodePlan:
@@ -82,9 +96,30 @@ PLANS = [
     plan("chaos-monkey", seed=1),
     plan("starter", seed=2),
     plan("random", seed=3),
-    plan("noop", seed=4),
+    *(plan("noop", seed=seed) for seed in range(4, 9)),
     plan("nonexistent"),
 ]
+GOOD = [0, *range(2, 9)]
+MONKEY, NONEXISTENT = 1, 9
+
+
+def batch_trouble(flag: Path) -> list[EpisodePlan]:
+    """Plans that are played side by side, and kill their worker unless `flag` exists."""
+    one = plan("daf_test_trouble.BatchTrouble", flag=str(flag))
+    mission = dataclasses.replace(ARENA, max_steps=40)
+    return [dataclasses.replace(one, mission=mission, seed=seed) for seed in range(3)]
+
+
+@dataclasses.dataclass
+class Disturbed:
+    """What a run on two workers gave, in which some episodes killed or blocked their worker."""
+
+    folder: Path
+    came: list[Outcome]
+    die_once: Outcome
+    hang: Outcome
+    batch: list[Outcome]
+    others: list[Outcome]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -98,67 +133,62 @@ def trouble_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> list[Outcome]:
-    return daf_play_episodes(PLANS, backend="official")
+    return daf_play_episodes(PLANS)
 
 
 @pytest.fixture(scope="module")
-def disturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Outcome], list[Outcome]]:
-    """A run on two workers with two episodes that kill or block their worker; its outcomes as they came, and all."""
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     folder = tmp_path_factory.mktemp("trouble")
     troubles = [trouble(what, folder / what) for what in ("die once", "hang")]
     came: list[Outcome] = []
-    outcomes = daf_play_episodes(
-        [*troubles, *PLANS],
-        backend="official",
+    die_once, hang, *rest = daf_play_episodes(
+        [*troubles, *batch_trouble(folder / "flag"), *PLANS],
         workers=2,
         time_limit_s=LIMIT_S,
         on_episode=lambda outcome, _: came.append(outcome),
     )
-    return folder, came, outcomes
+    return Disturbed(folder=folder, came=came, die_once=die_once, hang=hang, batch=rest[:3], others=rest[3:])
 
 
-def test_a_run_full_of_trouble_gives_every_other_record_as_if_undisturbed(
-    undisturbed: list[Outcome], disturbed: tuple[Path, list[Outcome], list[Outcome]]
-) -> None:
-    outcomes = disturbed[2][2:]
-    fine = [0, 2, 3, 4]
-    assert timeless([outcomes[i] for i in fine]) == timeless([undisturbed[i] for i in fine])
-    assert [record.seed for record in timeless([outcomes[i] for i in fine])] == [1, 2, 3, 4]
+def test_neither_workers_nor_trouble_change_a_record(undisturbed: list[Outcome], disturbed: Disturbed) -> None:
+    records = timeless([disturbed.others[i] for i in GOOD])
+    assert records == timeless([undisturbed[i] for i in GOOD])
+    assert [record.seed for record in records] == [PLANS[i].seed for i in GOOD]
+    assert [record.backend for record in records] == [*["official"] * 3, *["batched"] * 5]
 
 
-def test_every_outcome_is_told_once(disturbed: tuple[Path, list[Outcome], list[Outcome]]) -> None:
-    _, came, outcomes = disturbed
-    assert sorted(map(repr, came)) == sorted(map(repr, outcomes))
+def test_every_outcome_is_told_once(disturbed: Disturbed) -> None:
+    outcomes = [disturbed.die_once, disturbed.hang, *disturbed.batch, *disturbed.others]
+    assert sorted(map(repr, disturbed.came)) == sorted(map(repr, outcomes))
 
 
-def test_an_episode_whose_worker_is_killed_once_is_played_again(
-    disturbed: tuple[Path, list[Outcome], list[Outcome]],
-) -> None:
-    folder, _, outcomes = disturbed
-    pids = {file.name.split("-")[0] for file in (folder / "die once").iterdir()}
+def test_an_episode_whose_worker_is_killed_once_is_played_again(disturbed: Disturbed) -> None:
+    folder = disturbed.folder / "die once"
+    pids = {file.name.split("-")[0] for file in folder.iterdir()}
     assert len(pids) == 2
-    record, again = timeless([outcomes[0], *daf_play_episodes([trouble("die once", folder / "die once")])])
+    record, again = timeless([disturbed.die_once, *daf_play_episodes([trouble("die once", folder)])])
     assert record == again
 
 
-def test_an_episode_that_always_hangs_fails_after_two_retries(
-    disturbed: tuple[Path, list[Outcome], list[Outcome]],
-) -> None:
-    folder, _, outcomes = disturbed
-    hung = failure(outcomes[1])
+def test_a_batch_whose_worker_is_killed_loses_no_episode(disturbed: Disturbed) -> None:
+    flag = disturbed.folder / "flag"
+    assert flag.exists()
+    assert timeless(disturbed.batch) == timeless(daf_play_episodes(batch_trouble(flag), backend="batched"))
+
+
+def test_an_episode_that_always_hangs_fails_after_two_retries(disturbed: Disturbed) -> None:
+    hung = failure(disturbed.hang)
     assert hung.attempts == 3
     assert "loop_for_ever" in hung.traceback
-    processes = {tuple(file.name.split("-")[:2]) for file in (folder / "hang").iterdir()}
+    processes = {tuple(file.name.split("-")[:2]) for file in (disturbed.folder / "hang").iterdir()}
     assert len(processes) == 3
     assert {threads for _, threads in processes} == {"1"}
 
 
-def test_an_exception_fails_its_episode_at_once(
-    undisturbed: list[Outcome], disturbed: tuple[Path, list[Outcome], list[Outcome]]
-) -> None:
-    for outcomes in (undisturbed, disturbed[2][2:]):
-        monkey, missing = failure(outcomes[1]), failure(outcomes[5])
-        assert monkey.plan == PLANS[1]
+def test_an_exception_fails_its_episode_at_once(undisturbed: list[Outcome], disturbed: Disturbed) -> None:
+    for outcomes in (undisturbed, disturbed.others):
+        monkey, missing = failure(outcomes[MONKEY]), failure(outcomes[NONEXISTENT])
+        assert monkey.plan == PLANS[MONKEY]
         assert monkey.attempts == 1
         assert "Chaos monkey triggered at step 10" in monkey.traceback
         assert "no policy is called 'nonexistent'" in missing.traceback
@@ -172,20 +202,12 @@ def test_the_callers_own_error_is_not_an_episodes_failure() -> None:
         daf_play_episodes(PLANS[:1], backend="official", on_episode=full)
 
 
-def test_batches_give_the_records_of_single_episodes(undisturbed: list[Outcome]) -> None:
+def test_batches_give_the_records_of_single_episodes() -> None:
     plans = [plan("noop", seed) for seed in (4, 5, 4)]
     single = timeless(daf_play_episodes(plans, backend="official"))
     batched = timeless(daf_play_episodes(plans, backend="batched"))
     assert [record.backend for record in batched] == ["batched"] * 3
     assert [dataclasses.replace(record, backend="official") for record in batched] == single
-
-
-def test_auto_plays_on_workers_what_it_plays_here() -> None:
-    plans = [plan("random", 1), *(plan("noop", seed) for seed in range(5)), plan("nonexistent")]
-    here, there = (daf_play_episodes(plans, backend="auto", workers=workers) for workers in (1, 2))
-    assert timeless(here[:-1]) == timeless(there[:-1])
-    assert [record.backend for record in timeless(here[:-1])] == ["official", *["batched"] * 5]
-    assert "nonexistent" in failure(there[-1]).traceback
 
 
 def test_batched_refuses_what_it_cannot_play() -> None:

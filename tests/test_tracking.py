@@ -118,7 +118,8 @@ def test_the_default_store_is_absolute_and_in_the_checkout() -> None:
 
 
 @pytest.mark.slow
-def test_processes_that_start_together_share_a_fresh_store(tmp_path: Path, store: str) -> None:
+def test_processes_that_start_together_share_a_fresh_store(tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'new.db'}"
     script = (
         "import sys; from pathlib import Path; from daf.tracking import Tracker, open_store\n"
         "client, experiment = open_store(sys.argv[1], 'shared'); out = Path(sys.argv[2]); out.mkdir()\n"

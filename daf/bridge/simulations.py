@@ -39,7 +39,7 @@ class PreparedMission:
         return self.config.model_copy(update={"game": game.model_copy(update={"map_builder": map_builder})})
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=64)
 def prepare_mission(spec: MissionSpec) -> PreparedMission:
     """Builds a mission and translates it for the C++ engine.
 

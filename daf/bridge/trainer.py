@@ -95,7 +95,6 @@ def train(
     seed_everything(config.seed)
     session = _Session(config, checkpoint_dir, resume_from, on_epoch)
     started = time.perf_counter()
-    interrupted = False
     with warnings.catch_warnings(), _installed(cogames_train, session):
         warnings.filterwarnings("ignore", message="In CPU autocast")
         try:
@@ -118,7 +117,6 @@ def train(
             # CoGames has closed the trainer and saved; it calls the previous handler, which raises, on its way out.
             if session.trainer is None or not session.trainer.closed:
                 raise
-            interrupted = True
         finally:
             session.clean_up()
     trainer = session.trainer
@@ -128,7 +126,8 @@ def train(
         agent_steps=trainer.global_step,
         epochs=trainer.epoch,
         seconds=time.perf_counter() - started,
-        interrupted=interrupted,
+        # CoGames returns as if all were done where the previous handler ignores Ctrl-C (a shell's background job).
+        interrupted=trainer.global_step < config.training.num_steps,
     )
 
 
@@ -244,6 +243,8 @@ def _trainer_class(base: type, session: _Session) -> type:
         def __init__(self, config: dict[str, Any], vecenv: Any, policy: Any) -> None:
             settings = trainer_settings(session.config, vecenv.num_agents, config["use_rnn"])
             self.closed = False
+            self._receive, vecenv.recv = vecenv.recv, self._receive_or_stop
+            self._stop_if_interrupted: Callable[[], None] = lambda: None
             super().__init__({**config, **settings}, vecenv, policy, _RunName(session.checkpoint_dir.name))
             session.trainer = self
             # Its thread feeds PufferLib's dashboard, which is never drawn here.
@@ -271,10 +272,16 @@ def _trainer_class(base: type, session: _Session) -> type:
         def print_dashboard(self, *_: Any, **__: Any) -> None:
             """Drawn by DAF's own progress bar instead."""
 
+        def _receive_or_stop(self) -> Any:
+            self._stop_if_interrupted()
+            return self._receive()
+
         def evaluate(self) -> Any:
             step = self.global_step
             try:
-                return super().evaluate()
+                # Between two steps and not within one: a simulation cannot be closed while it is being reset.
+                with _interrupt_deferred() as self._stop_if_interrupted:
+                    return super().evaluate()
             except KeyboardInterrupt:
                 # The half-played rollout is dropped: nothing was learned from it, and a resume plays it again.
                 self.global_step = step
@@ -386,16 +393,22 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _interrupt_deferred() -> Iterator[None]:
-    """Holds Ctrl-C back until the weights' update is complete, so that a checkpoint is never half an epoch."""
+def _interrupt_deferred() -> Iterator[Callable[[], None]]:
+    """Holds Ctrl-C back until the block ends, or what it yields is called: no checkpoint may be half an epoch."""
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     received: list[int] = []
     handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
+
+    def deliver() -> None:
+        if received:
+            received.clear()
+            signal.signal(signal.SIGINT, handler)
+            signal.raise_signal(signal.SIGINT)
+
     try:
-        yield
+        yield deliver
     finally:
         signal.signal(signal.SIGINT, handler)
-    if received:
-        signal.raise_signal(signal.SIGINT)
+    deliver()

@@ -84,6 +84,27 @@ def policy_class_path(path: str) -> str:
     return path
 
 
+SAMPLERS = ("grid", "random", "tpe", "gp", "cmaes", "nsga2", "nsga3", "qmc")
+PRUNERS = ("median", "percentile", "asha", "hyperband", "wilcoxon")
+
+
+def sampler_name(name: str) -> str:
+    """Returns the name if it is a sampler's or the path of a class in a module that exists, else raises ValueError."""
+    return _known_or_class(name, SAMPLERS, "sampler")
+
+
+def pruner_name(name: str) -> str:
+    """Returns the name if it is a pruner's or the path of a class in a module that exists, else raises ValueError."""
+    return _known_or_class(name, PRUNERS, "pruner")
+
+
+def _known_or_class(name: str, known: tuple[str, ...], what: str) -> str:
+    module = name.rpartition(".")[0]
+    if name not in known and not (module and _module_exists(module)):
+        raise ValueError(f"there is no {what} {name!r}. {nearest(name, known)} Or give a class as package.module.Class")
+    return name
+
+
 def _module_exists(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None

@@ -128,7 +128,7 @@ def compare_two(
 
 
 def mean_with_interval(sample: ArrayLike, *, level: float = 0.95, rng: np.random.Generator) -> Estimate:
-    """Mean of a sample of episodes, (E,), with its interval from 5 episodes on (see `estimates`). ValueError likewise."""
+    """Mean of a sample of episodes, (E,), with its interval from 5 episodes on (`estimates`). Errors as `compare`."""
     scores = checked_scores(np.asarray(sample, dtype=np.float64)[None, None, ...], ("sample",), ("mission",))
     checked_level(level)
     value = scores.mean()

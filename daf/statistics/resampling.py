@@ -98,7 +98,7 @@ def paired_null(differences: Array, rng: np.random.Generator, *, rotate: bool = 
     one mission every assignment is used, otherwise RESAMPLES random ones. `rotate` replaces the signs by random
     rotations, exact for normal differences (Wedderburn 1975, Langsrud 2005).
 
-    Returns absolute observed statistics (M, K), absolute null statistics (B, M, K), and whether the latter are the
+    Returns the absolute statistics observed, (M * K,), and under the null, (B, M * K), and whether the latter are the
     complete set.
     """
     missions, episodes, _ = differences.shape
@@ -106,14 +106,15 @@ def paired_null(differences: Array, rng: np.random.Generator, *, rotate: bool = 
     scaled = differences / np.where(norm > 0, norm, 1)[:, None, :]
     observed = np.abs(scaled.sum(axis=1))
     if not rotate and missions == 1 and 2 ** (episodes - 1) <= RESAMPLES:
-        return observed, np.abs(_all_signs(episodes) @ scaled).swapaxes(0, 1), True
+        return observed.ravel(), np.abs(_all_signs(episodes) @ scaled)[0], True
     draw = _directions if rotate else _signs
     step = max(1, _CHUNK // (missions * episodes))
     parts = [
         np.abs(draw(min(step, RESAMPLES - start), missions, episodes, rng) @ scaled)
         for start in range(0, RESAMPLES, step)
     ]
-    return observed, np.concatenate(parts, axis=1).swapaxes(0, 1), False
+    null = np.concatenate(parts, axis=1).swapaxes(0, 1)
+    return observed.ravel(), null.reshape(len(null), -1), False
 
 
 def welch_statistics(means: Array, variances: Array, episodes: int, pairs: NDArray[np.int64]) -> Array:

@@ -129,8 +129,9 @@ class SequentialPair:
     """Where a pair stands after the episodes played so far.
 
     `decision` is "first higher", "second higher", "equivalent", "identical" or "undecided". Both p-values may be looked
-    at after every episode, and both are corrected for all pairs. `difference` carries a confidence sequence: all
-    pairs' intervals at all times hold together at the asked level.
+    at after every episode, and both are corrected for all pairs (Holm). `difference` carries a confidence sequence: all
+    pairs' intervals at all times hold together at the asked level (Bonferroni), so a decision may come a little before
+    its interval shows it.
     """
 
     first: str

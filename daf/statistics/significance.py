@@ -62,8 +62,6 @@ def sign_flips_needed(alpha: float) -> int:
 def paired_t(differences: Array) -> TestResult:
     """Paired t-test of (M, E) differences; over missions with Satterthwaite's (1946) degrees of freedom."""
     missions, episodes = differences.shape
-    if episodes < MIN_EPISODES:
-        return TestResult(note=not_enough(episodes, MIN_EPISODES))
     means, variances = moments(differences)
     return _t_result(means.mean(), variances / (episodes * missions**2), episodes)
 
@@ -71,8 +69,6 @@ def paired_t(differences: Array) -> TestResult:
 def welch_t(first: Array, second: Array) -> TestResult:
     """Welch's (1947) t-test of two (M, E) samples; over missions with Satterthwaite's degrees of freedom."""
     missions, episodes = first.shape
-    if episodes < MIN_EPISODES:
-        return TestResult(note=not_enough(episodes, MIN_EPISODES))
     (first_means, first_spread), (second_means, second_spread) = moments(first), moments(second)
     cells = np.concatenate([first_spread, second_spread]) / (episodes * missions**2)
     return _t_result(first_means.mean() - second_means.mean(), cells, episodes)
@@ -92,8 +88,6 @@ def wilcoxon(differences: Array, alpha: float) -> TestResult:
     One mission: scipy's, with the smaller rank sum as statistic. Several: signed ranks within each mission, summed,
     as a normal deviate (the paired form of van Elteren 1960).
     """
-    if differences.shape[1] < MIN_EPISODES:
-        return TestResult(note=not_enough(differences.shape[1], MIN_EPISODES))
     if not differences.any():
         return TestResult(0.0, 1.0, note=IDENTICAL)
     count, needed = int(np.count_nonzero(differences)), sign_flips_needed(alpha)
@@ -141,35 +135,39 @@ def paired_family(samples: list[Array], strata: Array, alpha: float, rng: np.ran
     `samples`: each hypothesis' differences, (M, E). `strata`: the same differences as (S, N, K), S strata of N episodes
     that are flipped together over K pairs; S * K hypotheses, in the order of `samples`.
     """
-    episodes = samples[0].shape[1]
-    permutations = [TestResult(note=not_enough(strata.shape[1], sign_flips_needed(alpha)))] * len(samples)
-    p_values: list[float | None] = [None] * len(samples)
-    by_rotation = _attainable(strata.shape[1], alpha) < _WORST_ATTAINABLE * alpha and all(map(_continuous, strata))
-    if episodes >= MIN_EPISODES:
-        observed, null, complete = resampling.paired_null(strata, rng)
-        observed, null = observed.ravel(), null.reshape(len(null), -1)
-        if strata.shape[1] >= sign_flips_needed(alpha):
-            plain = resampling.plain_p_values(observed, null, complete=complete)
-            permutations = [TestResult(float(x.mean()), float(p)) for x, p in zip(samples, plain, strict=True)]
-        if by_rotation:
-            _, null, complete = resampling.paired_null(strata, rng, rotate=True)
-            null = null.reshape(len(null), -1)
-        adjusted = resampling.step_down_p_values(observed, null, complete=complete)
-        p_values = list(np.minimum(adjusted * (_ROTATION_FACTOR if by_rotation else 1), 1).tolist())
+    if samples[0].shape[1] < MIN_EPISODES:
+        return _too_few(samples[0].shape[1], len(samples), ("paired_t", "wilcoxon", "permutation"))
+    needed, flipped = sign_flips_needed(alpha), strata.shape[1]
+    observed, null, complete = resampling.paired_null(strata, rng)
+    permutations = [TestResult(note=not_enough(flipped, needed))] * len(samples)
+    if flipped >= needed:
+        plain = resampling.plain_p_values(observed, null, complete=complete)
+        permutations = [TestResult(float(x.mean()), float(p)) for x, p in zip(samples, plain, strict=True)]
+    by_rotation = _attainable(flipped, alpha) < _WORST_ATTAINABLE * alpha and all(map(_continuous, strata))
+    if by_rotation:
+        observed, null, complete = resampling.paired_null(strata, rng, rotate=True)
+    p_values = resampling.step_down_p_values(observed, null, complete=complete)
+    if by_rotation:
+        p_values = np.minimum(p_values * _ROTATION_FACTOR, 1)
     tests = [
         {"paired_t": paired_t(sample), "wilcoxon": wilcoxon(sample, alpha), "permutation": permutation}
         for sample, permutation in zip(samples, permutations, strict=True)
     ]
-    return FamilyTests(_corrected(tests), p_values, by_rotation)
+    return FamilyTests(_corrected(tests), list(p_values.tolist()), by_rotation)
+
+
+def _too_few(episodes: int, hypotheses: int, names: tuple[str, ...]) -> FamilyTests:
+    missing = TestResult(note=not_enough(episodes, MIN_EPISODES))
+    return FamilyTests([dict.fromkeys(names, missing)] * hypotheses, [None] * hypotheses)
 
 
 def unpaired_family(scores: Array, pairs: Indices, rng: np.random.Generator, *, pool_missions: bool) -> FamilyTests:
     """All tests of one family of unpaired (P, M, E) scores: of pairs over all missions, or of pairs in each mission."""
     _, missions, episodes = scores.shape
     samples = [scores] if pool_missions else [scores[:, [mission]] for mission in range(missions)]
-    tests = [{"welch_t": welch_t(sample[i], sample[j])} for sample in samples for i, j in pairs.T]
     if episodes < MIN_EPISODES:
-        return FamilyTests(tests, [None] * len(tests))
+        return _too_few(episodes, len(samples) * pairs.shape[1], ("welch_t",))
+    tests = [{"welch_t": welch_t(sample[i], sample[j])} for sample in samples for i, j in pairs.T]
 
     def statistics(means: Array, variances: Array) -> Array:
         if pool_missions:

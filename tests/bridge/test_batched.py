@@ -32,11 +32,11 @@ ARENA = MissionSpec(name="cogsguard_arena.basic", variants=("objective_mine", "c
 SHORT = dataclasses.replace(ARENA, max_steps=30)
 
 
-class Heir(LSTMPolicy):
+class Heir(LSTMPolicy):  # type: ignore[misc]
     """A user's class that acts as its parent does."""
 
 
-class GreedyAgent(AgentPolicy):
+class GreedyAgent(AgentPolicy):  # type: ignore[misc]
     def __init__(self, policy: "Greedy") -> None:
         super().__init__(policy.policy_env_info)
         self._policy = policy
@@ -45,20 +45,20 @@ class GreedyAgent(AgentPolicy):
         return Action(name="move_east")
 
 
-class Greedy(LSTMPolicy):
+class Greedy(LSTMPolicy):  # type: ignore[misc]
     """A user's class whose agents do not draw from its network's logits."""
 
     def agent_policy(self, agent_id: int) -> AgentPolicy:
         return GreedyAgent(self)
 
 
-class VibeAgent(AgentPolicy):
+class VibeAgent(AgentPolicy):  # type: ignore[misc]
     def step(self, obs: AgentObservation) -> Action:
         names = self.policy_env_info.all_action_names
         return Action(name=names[len(obs.tokens) % len(names)])
 
 
-class Viber(MultiAgentPolicy):
+class Viber(MultiAgentPolicy):  # type: ignore[misc]
     """A scripted policy of a user, with `step_batch` and vibe actions."""
 
     def agent_policy(self, agent_id: int) -> AgentPolicy:
@@ -260,5 +260,5 @@ def test_many_episodes_agree_with_the_official_rollout(name: str, weights: dict[
     official = by_seed(play_official(plan) for plan in plans)
     # A draw may fall between two roundings of one probability: that episode then goes another way.
     assert sum(batched[seed] == official[seed] for seed in official) >= 29
-    rewards = [[np.mean(result[seed]["rewards"]) for seed in range(30)] for result in (batched, official)]
-    assert scipy_stats.mannwhitneyu(*rewards).pvalue > 0.05
+    rewards: Any = [[np.mean(result[seed]["rewards"]) for seed in range(30)] for result in (batched, official)]
+    assert scipy_stats.mannwhitneyu(rewards[0], rewards[1]).pvalue > 0.05

@@ -31,13 +31,13 @@ ARENA = MissionSpec(name="cogsguard_arena.basic", variants=("objective_mine",), 
 SHORT = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
 
 
-class SlowAgent(AgentPolicy):
+class SlowAgent(AgentPolicy):  # type: ignore[misc]
     def step(self, obs: AgentObservation) -> Action:
         time.sleep(0.02 if obs.agent_id == 1 else 0)
         return Action(name="move_east")
 
 
-class Slow(NoopPolicy):
+class Slow(NoopPolicy):  # type: ignore[misc]
     """A policy whose second agent takes 20 ms for every action."""
 
     def agent_policy(self, agent_id: int) -> AgentPolicy:

@@ -14,29 +14,36 @@ STATE_NAMES = ("lstm_h", "lstm_c")
 EMPTY = 255  # the byte with which the engine fills the tokens that it does not need
 # Episodes per forward pass. Always the same number, idle ones included, since a matrix product can round differently
 # when its shape changes, and an episode must not depend on how many others are in flight.
-EPISODES_PER_PASS = 8
+EPISODES_PER_PASS = 16
 
 
 @dataclass(frozen=True)
-class ObservationForm:
-    """What a policy class makes of an observation before its network sees it.
+class NetworkForm:
+    """How the agents of a policy class use its network.
 
     Attributes:
-        zero_padding: empty tokens become (255, 0, 0); the engine's own are (255, 255, 255).
-        scaled: bytes become floats between 0 and 1.
+        zero_padding: empty tokens become (255, 0, 0) for the network; the engine's own are (255, 255, 255).
+        scaled: the network takes floats between 0 and 1 instead of bytes.
+        greedy: they take the most probable action instead of drawing one.
     """
 
     zero_padding: bool
-    scaled: bool
+    scaled: bool = False
+    greedy: bool = False
 
 
-FORMS = tuple(ObservationForm(padding, scaled) for padding in (True, False) for scaled in (False, True))
+FORMS = tuple(
+    NetworkForm(padding, scaled, greedy)
+    for greedy in (False, True)
+    for scaled in (False, True)
+    for padding in (False, True)
+)
 # Read from the source of each class. Anything else is tried out, see `support.py`.
 KNOWN_FORMS = {
-    "mettagrid.policy.lstm.LSTMPolicy": ObservationForm(zero_padding=True, scaled=False),
-    "mettagrid.policy.puffer_default.PufferDefaultPolicy": ObservationForm(zero_padding=True, scaled=False),
-    "mettagrid.policy.stateless.StatelessPolicy": ObservationForm(zero_padding=False, scaled=False),
-    "cogames.policy.pufferlib_policy.PufferlibCogsPolicy": ObservationForm(zero_padding=False, scaled=True),
+    "mettagrid.policy.lstm.LSTMPolicy": NetworkForm(zero_padding=True),
+    "mettagrid.policy.puffer_default.PufferDefaultPolicy": NetworkForm(zero_padding=True),
+    "mettagrid.policy.stateless.StatelessPolicy": NetworkForm(zero_padding=False),
+    "cogames.policy.pufferlib_policy.PufferlibCogsPolicy": NetworkForm(zero_padding=False, scaled=True),
 }
 
 
@@ -70,7 +77,7 @@ class Actor(Protocol):
 
 
 class NetworkActor:
-    """An `Actor` whose actions are drawn from the logits of a network.
+    """An `Actor` whose actions come from the logits of a network.
 
     Raises:
         ValueError: on `act`, if the network gives NaN.
@@ -80,7 +87,7 @@ class NetworkActor:
         self,
         policy: "MultiAgentPolicy",
         interface: "PolicyEnvInterface",
-        form: ObservationForm,
+        form: NetworkForm,
         *,
         agents: int,
         episodes: int,
@@ -96,8 +103,9 @@ class NetworkActor:
         slots = passes * EPISODES_PER_PASS
         self.observations = np.full((slots, agents, *interface.observation_shape), EMPTY, dtype=np.uint8)
         self._states = [self._zero_state() for _ in range(passes)]
-        self.width = self._logits(0).shape[1]
+        self._choices = self._logits(0).shape[1]
         self._states[0] = self._zero_state()
+        self.width = 0 if form.greedy else self._choices
         self.draws = np.ones((slots, agents, self.width), dtype=np.float32)
 
     def _zero_state(self) -> "dict[str, torch.Tensor] | None":
@@ -122,7 +130,9 @@ class NetworkActor:
             probabilities = torch.softmax(self._logits(index), dim=-1).cpu().numpy()
             if np.isnan(probabilities).any():
                 raise ValueError("the network gives NaN: its weights have diverged")
-            races = probabilities.reshape(self.draws[part].shape) / self.draws[part]
+            probabilities = probabilities.reshape(EPISODES_PER_PASS, self._agents, self._choices)
+            # The way of `torch.multinomial`, see `Draws`.
+            races = probabilities if self._form.greedy else probabilities / self.draws[part]
             chosen[part] = races.argmax(axis=-1)
         return chosen
 

@@ -116,6 +116,10 @@ class Lane:
             replay_path=replay_path,
         )
 
+    def close(self) -> None:
+        """Lets go of the simulation, which would otherwise wait for the garbage collector with some megabytes."""
+        self._simulation.close()
+
 
 def _agents_of(plan: EpisodePlan, index: int) -> "slice | np.ndarray":
     agents = [agent for agent, assigned in enumerate(plan.assignments) if assigned == index]
@@ -167,6 +171,7 @@ def play_group(plans: Sequence[EpisodePlan], lanes: int, likely_stats: set[str])
                 # Its averages lack steps that are gone; the same plan gives the same episode again.
                 likely_stats |= error.names
                 waiting.append(lane.plan)
+            lane.close()
 
 
 def _step_all(lanes: list[Lane], team: Team) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from daf.bridge.batched.actors import FORMS, KNOWN_FORMS, Actor, NetworkActor, ObservationForm, StepBatchActor
+from daf.bridge.batched.actors import EMPTY, FORMS, KNOWN_FORMS, Actor, NetworkActor, NetworkForm, StepBatchActor
 from daf.bridge.batched.draws import Draws, load_seeded
 from daf.bridge.imports import contained
 from daf.bridge.simulations import PreparedMission, prepare_mission, translated_once
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 
 TRIAL_STEPS = 20
+# A trial with the weights as they are, and some with random ones: a trained network that is sure of its first steps
+# would act the same even if it were shown something else.
+TRIAL_WEIGHTS = (None, 0, 1, 2)
 # Their `step_batch` does the same for every agent, so that they can act for a part of the team.
 KNOWN_STEP_BATCH = (
     "mettagrid.policy.noop.NoopPolicy",
@@ -32,11 +35,11 @@ class Manner:
     """How a policy class acts in batches.
 
     Attributes:
-        form: what its network sees, or None for a class that acts through its own `step_batch`.
+        form: how it uses its network, or None for a class that acts through its own `step_batch`.
         shares_team: whether other policies may act for the rest of the team.
     """
 
-    form: ObservationForm | None
+    form: NetworkForm | None
     shares_team: bool = True
 
     def actor(self, policy: "MultiAgentPolicy", interface: "PolicyEnvInterface", agents: int, episodes: int) -> Actor:
@@ -74,7 +77,7 @@ def _manner_of(mission: MissionSpec, spec_json: str) -> Manner | str:
     path = f"{type(first).__module__}.{type(first).__qualname__}"
     if path in KNOWN_STEP_BATCH or path in KNOWN_FORMS:
         return Manner(KNOWN_FORMS.get(path))
-    alike = (manner for manner in candidates if _acts_alike(manner, plans[0], prepared, interface))
+    alike = (m for m in candidates if all(_acts_alike(m, plans[0], prepared, interface, w) for w in TRIAL_WEIGHTS))
     return next(alike, "its agents do not act on observations as its network or its step_batch does")
 
 
@@ -83,7 +86,9 @@ def _same_weights(first: "MultiAgentPolicy", second: "MultiAgentPolicy") -> bool
 
     networks: Any = (first.network(), second.network())
     one, other = (network.state_dict() for network in networks)
-    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+    return one.keys() == other.keys() and all(
+        torch.allclose(one[name], other[name], rtol=0, atol=0, equal_nan=True) for name in one
+    )
 
 
 def _candidates(policy: "MultiAgentPolicy") -> list[Manner]:
@@ -97,30 +102,43 @@ def _candidates(policy: "MultiAgentPolicy") -> list[Manner]:
     return manners
 
 
-def _acts_alike(manner: Manner, plan: EpisodePlan, prepared: PreparedMission, interface: "PolicyEnvInterface") -> bool:
-    """Whether a policy chooses the same actions in batches as its agents do one by one, on the first steps."""
+def _acts_alike(
+    manner: Manner, plan: EpisodePlan, prepared: PreparedMission, interface: "PolicyEnvInterface", weights: int | None
+) -> bool:
+    """Whether a policy chooses the same actions in batches as its agents do one by one, on the first steps.
+
+    Args:
+        weights: seeds the random weights that its network gets for the trial; None leaves it its own.
+    """
     from mettagrid.simulator import Simulator
 
     (policy,), generator = load_seeded(plan, interface)
+    (official,), _ = load_seeded(plan, interface)
+    if weights is not None:
+        for network in (policy.network(), official.network()):
+            _randomise(network, weights)
     try:
         actor = manner.actor(policy, interface, interface.num_agents, 1)
         actor.start_episode(0, policy)
     except Exception:  # the network does not take this form
         return False
     draws = Draws(generator, [actor.width] * interface.num_agents)
-    (official,), _ = load_seeded(plan, interface)
     with translated_once(prepared):
         simulation = Simulator().new_simulation(prepared.config_for(plan.seed), plan.seed)
     agents = [official.agent_policy(agent) for agent in range(interface.num_agents)]
     for agent in agents:
         agent.reset()
-    for _ in range(TRIAL_STEPS):
+    observations = simulation._c_sim.observations()
+    for step in range(TRIAL_STEPS):
         if simulation.is_done():
             break
+        if step % 2:
+            # Mostly empty, since maps are crowded and the way in which empty tokens are filled would hardly show.
+            observations[:, step:] = EMPTY
         try:
             expected = [agent.step(simulation.agent(i).observation) for i, agent in enumerate(agents)]
             before = _generator_states()
-            actor.observations[0] = simulation._c_sim.observations()
+            actor.observations[0] = observations
             actor.draws[0] = draws.step().reshape(interface.num_agents, actor.width)
             chosen = [interface.all_action_names[index] for index in actor.act([0])[0]]
         except Exception:  # a policy that fails does so in the official rollout, where the failure is reported
@@ -132,6 +150,15 @@ def _acts_alike(manner: Manner, plan: EpisodePlan, prepared: PreparedMission, in
             simulation.agent(i).set_action(action)
         simulation.step()
     return True
+
+
+def _randomise(network: Any, seed: int) -> None:
+    import torch
+
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters() if network is not None else ():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
 
 
 def _generator_states() -> tuple[Any, ...]:

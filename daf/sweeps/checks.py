@@ -1,0 +1,123 @@
+"""Whether a sweep can run, found out before anything is created: every problem at once."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from daf.config.schemas import DAFConfig
+from daf.environment_checks import daf_check_environment
+from daf.errors import DAFConfigError, Problem
+from daf.sweeps.composition import compose_onto
+from daf.sweeps.space import Assignments, Compose, Parameter, Space
+
+#: Values of one key that are tried.
+MOST_PROBES = 64
+#: Combinations with other keys' values that are tried before a value counts as impossible.
+COMBINATIONS = 8
+#: Sections of the config that decide whether missions build and policies load.
+ENVIRONMENT = ("mission", "variant", "policy", "evaluation", "task", "device")
+
+
+def check_sweep(config: DAFConfig, space: Space, compose: Compose) -> list[Problem]:
+    """Everything that is wrong with a sweep: its keys, its values, its enqueued trials, its environment."""
+    if not space.parameters:
+        return [Problem("sweep.space", "nothing is swept.", "Sweep a key: optimizer.lr=1e-4,3e-4, or sweep=ppo.")]
+    problems = [*_check_references(config, space), *_check_grid(config, space, compose)]
+    check = _Feasibility(config)
+    problems += check.problems(lambda: config)
+    for parameter in space.parameters:
+        for problem in _check_values(parameter, space, config, compose, check):
+            if problem not in problems:
+                problems.append(problem)
+    return problems
+
+
+def _check_references(config: DAFConfig, space: Space) -> Iterator[Problem]:
+    """Conditions and enqueued trials must name keys that exist, and enqueued values must lie in the space."""
+    swept = {parameter.path: parameter for parameter in space.parameters}
+    for parameter in space.parameters:
+        for key in parameter.config.when:
+            if key == parameter.path:
+                yield Problem(f"sweep.space.{key}.when", "depends on itself.")
+    for index, point in enumerate(config.sweep.enqueue):
+        for key, value in point.items():
+            own = swept.get(key.lstrip("+"))
+            where = f"sweep.enqueue.{index}.{key}"
+            if own is None:
+                yield Problem(where, "is not swept.", f"Swept: {', '.join(swept)}.")
+            elif not _contains(own, value):
+                yield Problem(where, f"{value!r} is not among what the key ranges over.")
+
+
+def _contains(parameter: Parameter, value: Any) -> bool:
+    if parameter.config.choices is not None:
+        return parameter.sampled(value) in (parameter.finite_values() or ())
+    low, high = parameter.probes()
+    return isinstance(value, int | float) and low <= value <= high
+
+
+def _check_grid(config: DAFConfig, space: Space, compose: Compose) -> Iterator[Problem]:
+    if config.sweep.sampler == "grid":
+        try:
+            space.grid(compose)
+        except ValueError as error:
+            yield Problem("sweep.sampler", f"{error}.")
+        except DAFConfigError:
+            return  # told with the values below
+
+
+class _Feasibility:
+    """Tries configs; equal environments are checked once."""
+
+    def __init__(self, base: DAFConfig) -> None:
+        self._base = base
+        self._known: dict[str, list[Problem]] = {}
+
+    def problems(self, make: Callable[[], DAFConfig]) -> list[Problem]:
+        try:
+            config = make()
+        except DAFConfigError as error:
+            return error.problems
+        except ValueError as error:
+            return [Problem("sweep.space", f"{error}.")]
+        # Everything else as in the base: a thousand learning rates need one environment.
+        environment = config.model_dump(mode="json", include=set(ENVIRONMENT))
+        return self._known.setdefault(repr(environment), daf_check_environment(self._like_base(config)))
+
+    def _like_base(self, config: DAFConfig) -> DAFConfig:
+        return config.model_copy(update={"output_dir": self._base.output_dir})
+
+
+def _check_values(
+    parameter: Parameter, space: Space, config: DAFConfig, compose: Compose, check: _Feasibility
+) -> Iterator[Problem]:
+    """The problems of values that no trial could validate."""
+    quick = compose_onto(config)
+    for index, sampled in enumerate(parameter.probes()[:MOST_PROBES]):
+        # Hydra explains a wrong key best; once it took the first value, the others go a shorter way.
+        own = compose if index == 0 or parameter.is_group else quick
+        problems = check.problems(lambda own=own, sampled=sampled: own({parameter.key: parameter.value(sampled)}))  # type: ignore[misc]
+        if problems and not _goes_with_others(parameter, sampled, space, compose, check):
+            yield from problems
+
+
+def _goes_with_others(
+    parameter: Parameter, sampled: Any, space: Space, compose: Compose, check: _Feasibility
+) -> bool:
+    """Whether some combination with values of the other keys is valid."""
+    others = [other for other in space.parameters if other is not parameter]
+    if not others:
+        return False
+    generator = random.Random(0)
+    for _ in range(COMBINATIONS):
+        chosen = [(other.key, other, generator.choice(other.probes())) for other in others]
+        chosen.append((parameter.key, parameter, sampled))
+        if not check.problems(lambda chosen=chosen: compose(_values(chosen))):  # type: ignore[misc]
+            return True
+    return False
+
+
+def _values(chosen: Sequence[tuple[str, Parameter, Any]]) -> Mapping[str, Any]:
+    ordered: Assignments = {key: parameter.value(sampled) for key, parameter, sampled in chosen if parameter.is_group}
+    ordered.update({key: parameter.value(sampled) for key, parameter, sampled in chosen})
+    return ordered

@@ -1,0 +1,207 @@
+"""Search spaces: what a sweep varies, in Optuna's terms and in the config's."""
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from daf.config.expressions import evaluate_expression
+from daf.config.override_syntax import override_text
+from daf.config.schemas import DAFConfig, DAFParameterConfig
+
+if TYPE_CHECKING:
+    import optuna
+
+#: Points of a grid that are still written out.
+MOST_POINTS = 10_000
+#: Top-level keys that hold a value, while all others without a dot name a config group.
+VALUE_KEYS = ("seed", "device", "output_dir")
+
+#: What a trial sets: key as on the command line (with its ``+``) to the config's value.
+Assignments = dict[str, Any]
+#: Turns assignments into a validated config; raises DAFConfigError where there is none.
+Compose = Callable[[Mapping[str, Any]], DAFConfig]
+
+
+def is_group(key: str) -> bool:
+    """Whether a key of the command line names a config group."""
+    return "." not in key and key.lstrip("+") not in VALUE_KEYS
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One swept key.
+
+    Attributes:
+        key: as on the command line: a dotted path, with a leading ``+`` where it is new, or a config group.
+    """
+
+    key: str
+    config: DAFParameterConfig
+
+    @property
+    def path(self) -> str:
+        """The key without its plus signs."""
+        return self.key.lstrip("+")
+
+    @property
+    def is_group(self) -> bool:
+        """Whether the values are options of a config group."""
+        return is_group(self.key)
+
+    @property
+    def name(self) -> str:
+        """The name in the study; it tells where the study holds another number than the config."""
+        transform = self.config.transform
+        return f"{self.path} (x of {transform})" if transform else self.path
+
+    def finite_values(self) -> list[Any] | None:
+        """Every sampled value in order, or None where there are infinitely (or too) many."""
+        config = self.config
+        if config.choices is not None:
+            return list(self._choices)
+        low, high, step = self._bounds()
+        if config.log or step is None or (high - low) / step >= MOST_POINTS:
+            return None
+        values = (low + index * step for index in range(math.floor((high - low) / step + 1e-9) + 1))
+        return [int(value) if config.type == "int" else float(f"{value:.12g}") for value in values]
+
+    def probes(self) -> list[Any]:
+        """Sampled values that show whether the key takes what it may be given: all choices, or both ends."""
+        if self.config.choices is not None:
+            return list(self._choices)
+        low, high, _ = self._bounds()
+        return [self._cast(low), self._cast(high)]
+
+    def suggest(self, trial: "optuna.Trial") -> Any:
+        """Has the study sample a value."""
+        config = self.config
+        if config.choices is not None:
+            return trial.suggest_categorical(self.name, list(self._choices))
+        low, high, step = self._bounds()
+        if config.type == "int":
+            return trial.suggest_int(self.name, int(low), int(high), step=int(step or 1), log=config.log)
+        return trial.suggest_float(self.name, low, high, step=step, log=config.log)
+
+    def value(self, sampled: Any) -> Any:
+        """The config's value for a sampled one.
+
+        Raises:
+            ValueError: the transform has no value there.
+        """
+        chosen = self._choices[sampled] if self.config.choices is not None else sampled
+        return evaluate_expression(self.config.transform, chosen) if self.config.transform else chosen
+
+    def sampled(self, value: Any) -> Any:
+        """How the study names a value that a user wrote down: a choice that is a list or a mapping becomes text."""
+        return _label(value)
+
+    @cached_property
+    def _choices(self) -> dict[Any, Any]:
+        # Optuna stores scalars only.
+        return {_label(choice): choice for choice in self.config.choices or ()}
+
+    def _bounds(self) -> tuple[float, float, float | None]:
+        assert self.config.low is not None and self.config.high is not None, "the schema wants both or choices"
+        step = 1.0 if self.config.type == "int" and self.config.step is None else self.config.step
+        return self.config.low, self.config.high, step
+
+    def _cast(self, value: float) -> float:
+        return int(value) if self.config.type == "int" else value
+
+
+def _label(choice: Any) -> Any:
+    scalar = choice is None or isinstance(choice, bool | int | float | str)
+    return choice if scalar else override_text("", choice)[1:]
+
+
+@dataclass(frozen=True)
+class Space:
+    """All swept keys: groups first, conditional keys last."""
+
+    parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def from_config(cls, space: Mapping[str, DAFParameterConfig]) -> "Space":
+        """The space of `sweep.space`."""
+        parameters = [Parameter(key, config) for key, config in space.items()]
+        return cls(tuple(sorted(parameters, key=lambda own: (not own.is_group, bool(own.config.when)))))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether a grid can hold every point."""
+        return all(parameter.finite_values() is not None for parameter in self.parameters)
+
+    def suggest(self, trial: "optuna.Trial", compose: Compose) -> Assignments:
+        """Has the study sample every key that applies.
+
+        Raises:
+            ValueError: a transform has no value for what was sampled.
+            DAFConfigError: the sampled groups do not go together.
+        """
+        assignments: Assignments = {}
+        for parameter in self.parameters:
+            if self.applies(parameter, assignments, compose):
+                assignments[parameter.key] = parameter.value(parameter.suggest(trial))
+        return assignments
+
+    def grid(self, compose: Compose) -> list[dict[str, Any]]:
+        """Every point of the grid once, as sampled values under the study's names.
+
+        Raises:
+            ValueError: it has no end, or more than `MOST_POINTS` points.
+        """
+        values = [parameter.finite_values() for parameter in self.parameters]
+        endless = [own.path for own, its in zip(self.parameters, values, strict=True) if its is None]
+        if endless:
+            raise ValueError(f"a grid needs finitely many values: {', '.join(endless)} has a continuous range")
+        if math.prod(len(own or ()) for own in values) > MOST_POINTS:
+            raise ValueError(f"the grid has more than {MOST_POINTS:,} points; name a sampler instead")
+        points: dict[str, dict[str, Any]] = {}
+        for combination in itertools.product(*(own or () for own in values)):
+            point = dict(self._point(combination, compose))
+            points.setdefault(repr(point), point)
+        return list(points.values())
+
+    def _point(self, combination: tuple[Any, ...], compose: Compose) -> Iterator[tuple[str, Any]]:
+        assignments: Assignments = {}
+        for parameter, sampled in zip(self.parameters, combination, strict=True):
+            if self.applies(parameter, assignments, compose):
+                assignments[parameter.key] = parameter.value(sampled)
+                yield parameter.name, sampled
+
+    def applies(self, parameter: Parameter, assignments: Assignments, compose: Compose) -> bool:
+        """Whether a key's condition holds, given what was sampled before it and the config for the rest."""
+        return all(_lookup(key, assignments, compose) in own for key, own in parameter.config.when.items())
+
+
+def _lookup(key: str, assignments: Assignments, compose: Compose) -> Any:
+    for assigned, value in assignments.items():
+        if assigned.lstrip("+") == key:
+            return value
+    groups = {own: value for own, value in assignments.items() if is_group(own)}
+    return config_value(compose(groups), key)
+
+
+def config_value(config: DAFConfig, path: str) -> Any:
+    """The value at a dotted path, or None where there is nothing."""
+    node: Any = config.model_dump(mode="json")
+    for part in path.split("."):
+        node = node.get(part) if isinstance(node, dict) else None
+    return node
+
+
+def trial_name(assignments: Mapping[str, Any]) -> str:
+    """What varied, as short as it stays clear: ``lr=0.0003 ent_coef=0.01``."""
+    paths = [key.lstrip("+") for key in assignments]
+    last = [path.rpartition(".")[2] for path in paths]
+    names = [own if last.count(own) == 1 else path for own, path in zip(last, paths, strict=True)]
+    return " ".join(f"{name}={_short(value)}" for name, value in zip(names, assignments.values(), strict=True))
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return override_text("", value)[1:]
