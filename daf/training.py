@@ -1,6 +1,7 @@
 """`task=train`: train a policy, stream its metrics, keep its checkpoints."""
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -34,8 +35,13 @@ class TrainingResult(TaskResult):
     curve: tuple[tuple[int, float], ...]
 
 
-def daf_train(config: DAFConfig, tracker: Tracker) -> TrainingResult:
+def daf_train(
+    config: DAFConfig, tracker: Tracker, *, on_epoch: Callable[[EpochReport], None] = lambda report: None
+) -> TrainingResult:
     """Trains the configured policy.
+
+    Args:
+        on_epoch: called after every epoch; an exception from it ends the training and propagates.
 
     Raises:
         DAFTrainingDivergedError: the network's parameters became NaN or infinite.
@@ -46,14 +52,15 @@ def daf_train(config: DAFConfig, tracker: Tracker) -> TrainingResult:
     curve: list[tuple[int, float]] = []
     with progress("training", total) as advance:
 
-        def on_epoch(report: EpochReport) -> None:
+        def after_epoch(report: EpochReport) -> None:
             tracker.log_metrics(report.metrics, step=report.agent_steps)
             if report.reward is not None:
                 curve.append((report.agent_steps, report.reward))
             reward = f"reward {report.reward:.3f}, " if report.reward is not None else ""
             advance(report.agent_steps, f"{reward}{report.metrics['SPS']:,.0f} steps/s")
+            on_epoch(report)
 
-        outcome = train(config, tracker.output_dir / CHECKPOINTS, resume_from=resume_from, on_epoch=on_epoch)
+        outcome = train(config, tracker.output_dir / CHECKPOINTS, resume_from=resume_from, on_epoch=after_epoch)
     digest = _log_checkpoint(outcome, tracker)
     if outcome.interrupted:
         raise DAFInterruptedError(

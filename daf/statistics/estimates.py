@@ -2,11 +2,13 @@
 
 A mean, and a difference of means, gets the hull of Student's t interval (Satterthwaite 1946 degrees of freedom over
 missions) and the studentised bootstrap interval (Efron 1979; Hall 1988). Measured at 20 episodes and a nominal 95 %:
-plain BCa covers 87 % (lognormal), 89 % (Laplace) and 91 % (exponential); t alone covers 87 to 92 % of skewed data; the
-studentised bootstrap alone 92 % of heavy symmetric tails. The hull covers 93 to 97 % in all of these.
+plain BCa covers 87 % (lognormal, sigma 1), 89 % (Laplace) and 91 % (exponential); t alone covers 87 to 92 % of skewed
+data; the studentised bootstrap alone 92 % of heavy symmetric tails. The hull covers 95 to 97 % of normal, uniform,
+Laplace, exponential and Student data, and 93 % of the lognormal.
 
 The IQM and Cohen's d get BCa at a level widened for small samples (`resampling.bca_bounds`). Cliff's delta gets an
-interval on Fisher's z scale.
+interval on Fisher's z scale. The interval of Cohen's d covers as little as 80 % where skewed scores lie far apart; that
+of Cliff's delta keeps 93 to 97 % up to 0.8.
 """
 
 import numpy as np

@@ -61,7 +61,7 @@ def make_pruner(config: DAFConfig) -> "BasePruner":
     from optuna.pruners import NopPruner, PatientPruner
 
     sweep, name = config.sweep, config.sweep.pruner
-    resource: dict[str, Any] = {}
+    resource: dict[str, Any] = {"percentile": 25.0} if name == "percentile" else {}
     if name in ("asha", "hyperband"):
         resource["min_resource"] = report_every(config)
     if name == "hyperband":

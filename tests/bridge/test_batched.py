@@ -36,20 +36,16 @@ class Heir(LSTMPolicy):  # type: ignore[misc]
     """A user's class that acts as its parent does."""
 
 
-class GreedyAgent(AgentPolicy):  # type: ignore[misc]
-    def __init__(self, policy: "Greedy") -> None:
-        super().__init__(policy.policy_env_info)
-        self._policy = policy
-
+class StubbornAgent(AgentPolicy):  # type: ignore[misc]
     def step(self, obs: AgentObservation) -> Action:
         return Action(name="move_east")
 
 
-class Greedy(LSTMPolicy):  # type: ignore[misc]
-    """A user's class whose agents do not draw from its network's logits."""
+class Stubborn(LSTMPolicy):  # type: ignore[misc]
+    """A user's class whose agents do not ask its network."""
 
     def agent_policy(self, agent_id: int) -> AgentPolicy:
-        return GreedyAgent(self)
+        return StubbornAgent(self.policy_env_info)
 
 
 class VibeAgent(AgentPolicy):  # type: ignore[misc]
@@ -174,6 +170,16 @@ def test_a_users_class_with_a_network_of_the_same_form_is_played(weights: dict[s
     assert [outcome(record) for record in play_batched([plan])] == [outcome(play_official(plan))]
 
 
+def test_a_class_after_cogames_template_which_takes_the_best_action_is_played(tmp_path: Path) -> None:
+    template = "cogames.policy.trainable_policy_template.MyTrainablePolicy"
+    seed_everything(3)
+    policy = load_policy(policy_interface(SHORT), PolicySpec(name="template", class_path=template))
+    policy.save_policy_data(str(tmp_path / "weights.pt"))
+    plan = plan_of(PolicySpec(name="template", class_path=template, weights=str(tmp_path / "weights.pt")), 1, SHORT)
+    assert why_not_batched(plan) is None
+    assert [outcome(record) for record in play_batched([plan])] == [outcome(play_official(plan))]
+
+
 def test_a_users_step_batch_is_played_with_its_vibe_actions() -> None:
     plan = plan_of(PolicySpec(name="viber", class_path=f"{__name__}.Viber"), 1, SHORT)
     assert why_not_batched(plan) is None
@@ -197,7 +203,7 @@ def test_a_users_step_batch_does_not_share_a_team() -> None:
         ("starter", False, "scripted"),
         ("random", False, "scripted"),
         ("lstm", False, "new random ones for every episode"),
-        (f"{__name__}.Greedy", True, "do not act"),
+        (f"{__name__}.Stubborn", True, "do not act"),
         ("no_such_policy", False, "cannot be loaded"),
     ],
 )

@@ -1,0 +1,287 @@
+"""The stored study: what identifies it, whose its running trials are, and which trial comes next."""
+
+import json
+import logging
+import os
+import socket
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from daf.config.schemas import DAFConfig
+from daf.errors import DAFConfigError, DAFError, Problem
+from daf.provenance import Redactor
+from daf.records import digest
+from daf.sweeps.space import Space
+from daf.sweeps.strategies import make_pruner, make_sampler
+from daf.tracking import flatten, project_dir, tracking_uri
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.storages import BaseStorage
+    from optuna.storages.journal import BaseJournalFileLock
+    from optuna.trial import FrozenTrial
+
+#: Trials of a sweep that has no end of its own.
+DEFAULT_TRIALS = 20
+#: Seconds between two signs of life, and without one until a process on another machine counts as dead.
+ALIVE_EVERY_S, DEAD_AFTER_S = 30.0, 300.0
+#: Parts of the config that do not change what a trial results in.
+FREE = {
+    "output_dir": True,
+    "tracking": True,
+    "device": True,
+    "evaluation": {"workers", "cache", "time_limit_s", "replays"},
+    "sweep": True,
+}
+#: Settings of the sweep that, changed, make another study where no name is given.
+NAMING = ("sampler", "sampler_kwargs", "pruner", "pruner_kwargs", "patience", "enqueue")
+#: Those that make another experiment even under the same name.
+IDENTIFYING = ("space", "seeds_per_trial")
+
+
+def identity(config: DAFConfig) -> dict[str, Any]:
+    """What must not change while a study goes on, as plain data without secrets."""
+    data = config.model_dump(mode="json", exclude=FREE)  # type: ignore[arg-type]
+    data["sweep"] = config.sweep.model_dump(mode="json", include=set(IDENTIFYING), exclude_defaults=True)
+    tree: dict[str, Any] = Redactor().tree(data)
+    return tree
+
+
+def study_name(config: DAFConfig) -> str:
+    """The given name, or one that the same command arrives at again."""
+    if config.sweep.name:
+        return config.sweep.name
+    settings = config.sweep.model_dump(mode="json", include=set(NAMING))
+    return f"{config.task.name}-{digest([identity(config), settings])[:8]}"
+
+
+def default_storage(config: DAFConfig) -> Path:
+    """The study's journal, beside the tracking store where that is a file."""
+    address = tracking_uri(config.tracking.uri)
+    local = address.startswith("sqlite:///")
+    folder = Path(address.removeprefix("sqlite:///")).parent if local else project_dir() / "mlruns"
+    return folder / "studies" / f"{study_name(config)}.journal"
+
+
+def open_storage(config: DAFConfig) -> "BaseStorage":
+    """The storage that `sweep.storage` names."""
+    quiet_optuna()
+    from optuna.storages import JournalStorage, RDBStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+
+    address = config.sweep.storage
+    if address and "://" in address:
+        return RDBStorage(address)
+    path = Path(address) if address else default_storage(config)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # By default a new process waits half a minute for one that was killed while it held the lock.
+    lock = JournalFileOpenLock(str(path), grace_period=5)
+    _drop_torn_line(path, lock)
+    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+
+
+def _drop_torn_line(path: Path, lock: "BaseJournalFileLock") -> None:
+    """Cuts off what a process that died while writing left behind; Optuna would never read the file again."""
+    if not path.is_file():
+        return
+    lock.acquire()
+    try:
+        with path.open("rb+") as file:
+            content = file.read()
+            if content and not content.endswith(b"\n"):
+                file.truncate(content.rfind(b"\n") + 1)
+    finally:
+        lock.release()
+
+
+def quiet_optuna() -> None:
+    """Optuna tells the terminal about every trial, and what is experimental about itself."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    logging.getLogger("optuna").propagate = True
+
+
+class StoredStudy:
+    """An Optuna study that knows what it is about and goes on after any kind of end.
+
+    Attributes:
+        study: Optuna's own.
+        name: its name.
+        n_trials: trials in all.
+    """
+
+    def __init__(
+        self, config: DAFConfig, storage: "BaseStorage", space: Space, grid: Sequence[Mapping[str, Any]] | None
+    ) -> None:
+        """Opens or creates the study.
+
+        Args:
+            grid: the points of a grid, or None for a sampler.
+
+        Raises:
+            DAFConfigError: it was begun with another space, objective or base config.
+        """
+        import optuna
+
+        self.config = config
+        self.name = study_name(config)
+        self._storage = storage
+        self._owner = owner()
+        self._told_alive = 0.0
+        self._planned = [*_enqueued(config, space), *(grid or ())]
+        endless = config.sweep.n_trials or DEFAULT_TRIALS
+        self.n_trials = endless if grid is None else min(config.sweep.n_trials or len(grid), len(self._planned))
+        self.study = optuna.create_study(
+            storage=storage,
+            study_name=self.name,
+            directions=list(config.objective.direction),
+            load_if_exists=True,
+            pruner=make_pruner(config),
+        )
+        sampler = config.sweep.sampler or ("tpe" if grid is None else "grid")
+        self.study.sampler = make_sampler(config, sampler, len(self.trials()))
+        self._check_identity(space)
+
+    def _check_identity(self, space: Space) -> None:
+        now = identity(self.config)
+        before = self.study.user_attrs.get("identity")
+        if before is None:
+            self.study.set_user_attr("identity", now)
+            self.study.set_user_attr("n_trials", self.n_trials)
+            self.study.set_metric_names(list(self.config.objective.metric))
+            return
+        self.study.set_user_attr("n_trials", self.n_trials)
+        changes = _differences(before, now)
+        directions = [direction.name.lower() for direction in self.study.directions]
+        if directions != list(self.config.objective.direction):
+            raise DAFConfigError([Problem("objective.direction", f"study {self.name} is about {directions}.")])
+        if changes and not self.config.sweep.allow_change:
+            hint = f"The study is {self.name}. Go on nonetheless with sweep.allow_change=true, or give a sweep.name."
+            raise DAFConfigError([Problem(where, change, hint) for where, change in changes])
+        if changes:
+            self._check_choices(space)
+            self.study.set_user_attr("identity", now)
+
+    def _check_choices(self, space: Space) -> None:
+        """Optuna cannot change the choices of a parameter that it has sampled."""
+        import optuna
+
+        stored = {name: own for trial in self.trials() for name, own in trial.distributions.items()}
+        for parameter in space.parameters:
+            before = stored.get(parameter.name)
+            choices = parameter.finite_values() if parameter.config.choices is not None else None
+            known = list(before.choices) if isinstance(before, optuna.distributions.CategoricalDistribution) else None
+            if before is not None and choices != known:
+                why = "choices cannot be changed in a study that has sampled them."
+                raise DAFConfigError([Problem(f"sweep.space.{parameter.path}", why, "Give another sweep.name.")])
+
+    def trials(self) -> "list[FrozenTrial]":
+        """All trials so far."""
+        return self.study.get_trials(deepcopy=False)
+
+    def next_trial(self) -> "optuna.Trial | None":
+        """The trial to run next: one that a dead process left running, then a new one; None when there are enough."""
+        return self._left_behind() or self._new()
+
+    def _left_behind(self) -> "optuna.Trial | None":
+        import optuna
+
+        for trial in self.trials():
+            if trial.state == optuna.trial.TrialState.RUNNING and self.is_dead(trial.user_attrs.get("owner")):
+                adopted = optuna.trial.Trial(self.study, trial._trial_id)
+                adopted.set_user_attr("owner", self._owner)
+                return adopted
+        return None
+
+    def _new(self) -> "optuna.Trial | None":
+        import optuna
+
+        trials = self.trials()
+        if not any(trial.state == optuna.trial.TrialState.WAITING for trial in trials):
+            if len(trials) >= self.n_trials:
+                return None
+            # Through the queue, so that a trial has an owner from its first moment on.
+            point = self._planned[len(trials)] if len(trials) < len(self._planned) else {}
+            self.study.enqueue_trial(dict(point), user_attrs={"owner": self._owner})
+        trial = self.study.ask()
+        trial.set_user_attr("owner", self._owner)
+        return trial
+
+    def report(self, trial: "optuna.Trial", step: int, value: float) -> bool:
+        """Stores an intermediate value; returns whether the trial should be pruned."""
+        # Not Trial.report: it keeps the first of two values, and a trial that is tried again reports anew.
+        self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
+        return bool(self.study.pruner.prune(self.study, self._storage.get_trial(trial._trial_id)))
+
+    def tell_alive(self) -> None:
+        """Leaves a sign of life for processes on other machines, every now and then."""
+        if time.monotonic() - self._told_alive > ALIVE_EVERY_S:
+            self._told_alive = time.monotonic()
+            self.study.set_user_attr(f"alive {self._owner}", time.time())
+
+    def is_dead(self, who: str | None) -> bool:
+        """Whether the process that ran a trial is no more."""
+        return is_dead(who, self.study.user_attrs)
+
+
+def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:
+    names = {parameter.path: parameter for parameter in space.parameters}
+    return [
+        {names[key.lstrip("+")].name: names[key.lstrip("+")].sampled(value) for key, value in point.items()}
+        for point in config.sweep.enqueue
+    ]
+
+
+def owner() -> str:
+    """This process, so that others can tell whether it still lives: host, id, start."""
+    import psutil
+
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+
+
+def is_dead(who: str | None, study_attrs: Mapping[str, Any]) -> bool:
+    """Whether an owner's process has ended, or has been silent for `DEAD_AFTER_S` seconds on another machine."""
+    import psutil
+
+    if not who:
+        return True
+    host, pid, started = who.rsplit(" ", 2)
+    if host != socket.gethostname():
+        return time.time() - float(study_attrs.get(f"alive {who}", 0.0)) > DEAD_AFTER_S
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(key, what changed) for every leaf that differs."""
+    # Through JSON, as the storage gives it back.
+    old, new = dict(flatten(before)), dict(flatten(json.loads(json.dumps(now))))
+    return [
+        (key, f"was {old.get(key, 'not there')!r}, is {new.get(key, 'not there')!r}.")
+        for key in sorted({*old, *new})
+        if old.get(key) != new.get(key)
+    ]
+
+
+def load_stored(config: DAFConfig) -> "optuna.Study":
+    """The study of a config, to be read.
+
+    Raises:
+        DAFError: there is none yet.
+    """
+    import optuna
+
+    name = study_name(config)
+    if not config.sweep.storage and not default_storage(config).is_file():
+        raise DAFError(f"there is no study {name} at {default_storage(config)}")
+    try:
+        return optuna.load_study(study_name=name, storage=open_storage(config))
+    except KeyError as error:
+        raise DAFError(f"there is no study {name} in {config.sweep.storage or default_storage(config)}") from error

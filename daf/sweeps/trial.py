@@ -1,0 +1,388 @@
+"""One trial, as a worker process runs it: train and play, report on the way, stop when asked to."""
+
+import functools
+import importlib
+import json
+import logging
+import time
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Protocol
+
+import yaml
+
+from daf.config.explain import nearest
+from daf.config.schemas import DAFConfig
+from daf.environment_checks import TRAINING_TASKS, mission_specs
+from daf.errors import DAFError, DAFTrainingDivergedError
+from daf.provenance import Redactor
+from daf.records import EpisodeRecord
+from daf.tracking import Tracker, flatten, open_store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from daf.bridge.trainer import EpochReport
+    from daf.episodes import EpisodeFailure
+
+#: Scores of a policy: (mission, evaluation seed) to one number for each metric.
+Scores = dict[tuple[str, int], tuple[float, ...]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialJob:
+    """What a worker needs to know.
+
+    Attributes:
+        config: the trial's whole config; its seed is the first training seed, its output folder the trial's own.
+        name: of the MLflow run.
+        parent_run_id: the MLflow run that it is filed under.
+        tags: of the MLflow run.
+        training_seeds: one training each.
+        weights: policies that were trained before, one for each training seed; None trains them.
+        report_every: agent steps between two reports of the training reward; None reports nothing while training.
+        report_episodes: whether every evaluation episode is reported, for a pruner that looks at those.
+    """
+
+    config: DAFConfig
+    name: str
+    parent_run_id: str | None
+    tags: Mapping[str, str]
+    training_seeds: tuple[int, ...]
+    weights: tuple[str, ...] | None = None
+    report_every: int | None = None
+    report_episodes: bool = False
+
+
+@dataclass(frozen=True)
+class Started:
+    """A worker says in which MLflow run a trial goes on."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Intermediate:
+    """A worker reports the objective on the way, at an agent step or after an episode."""
+
+    step: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialOutcome:
+    """How a trial ended.
+
+    Attributes:
+        state: ``complete``, ``stopped`` (it was asked to) or ``diverged`` (it would diverge again).
+        values: one for each metric; empty unless complete.
+        scores: for each training seed what its policy scored in every episode.
+        checkpoints: for each training seed where the policy lies.
+        agent_steps: trained in this trial.
+        error: what went wrong, where it diverged.
+    """
+
+    state: str
+    run_id: str
+    values: tuple[float, ...] = ()
+    scores: tuple[Scores, ...] = ()
+    checkpoints: tuple[str, ...] = ()
+    agent_steps: int = 0
+    seconds: float = 0.0
+    error: str = ""
+
+
+class Line(Protocol):
+    """A trial's line to whoever decides about it."""
+
+    def report(self, message: Any) -> None:
+        """Sends a message."""
+
+    def should_stop(self) -> bool:
+        """Whether the trial was asked to stop."""
+
+
+class _StoppedError(Exception):
+    """The trial was asked to stop."""
+
+
+@dataclass
+class _Progress:
+    """What is to be told even of a trial that stops halfway."""
+
+    agent_steps: int = 0
+
+
+def warm_up() -> None:
+    """Imports, once in a worker's life, everything that a trial needs."""
+    from daf import episodes
+    from daf.bridge.imports import contained
+
+    episodes.warm_up()
+    with contained():
+        for module in ("cogames.train", "mlflow", "daf.training", "daf.evaluation", "pandas"):
+            importlib.import_module(module)
+
+
+def work(job: TrialJob, line: Line) -> TrialOutcome:
+    """What a worker does."""
+    return run_trial(job, line)
+
+
+def run_trial(job: TrialJob, line: Line) -> TrialOutcome:
+    """Runs a trial in an MLflow run of its own.
+
+    Raises:
+        Exception: whatever went wrong; the MLflow run says FAILED and holds the traceback and the log.
+    """
+    client, experiment_id = _store(job.config.tracking.uri, job.config.tracking.experiment)
+    output_dir = Path(job.config.output_dir)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    started, progress, run_id = time.perf_counter(), _Progress(), ""
+    try:
+        with Tracker(client, experiment_id, job.name, output_dir, parent_run_id=job.parent_run_id) as tracker:
+            run_id = tracker.run_id
+            line.report(Started(run_id))
+            with _logged(tracker):
+                _log_request(job, tracker)
+                outcome = _run(job, line, tracker, progress)
+    except DAFTrainingDivergedError:
+        outcome = TrialOutcome(state="diverged", run_id=run_id, error=traceback.format_exc())
+    return replace(outcome, agent_steps=progress.agent_steps, seconds=time.perf_counter() - started)
+
+
+@functools.lru_cache(maxsize=4)
+def _store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
+    return open_store(uri, experiment)
+
+
+@contextmanager
+def _logged(tracker: Tracker) -> Iterator[None]:
+    """Keeps the trial's log, and the traceback of what ends it, with its run."""
+    path = tracker.output_dir / "trial.log"
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    except Exception:
+        tracker.log_text(traceback.format_exc(), "traceback.txt")
+        tracker.set_tags({"daf.trial.state": "FAILED"})
+        raise
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+        tracker.log_file(path)
+
+
+def _log_request(job: TrialJob, tracker: Tracker) -> None:
+    """The trial's config. Where code, packages and machine come from stands in the parent run."""
+    data = Redactor().tree(job.config.model_dump(mode="json", exclude={"sweep"}))
+    tracker.log_params(dict(flatten(data)))
+    tracker.log_text(yaml.safe_dump(data, sort_keys=False), "config.yaml")
+    tracker.set_tags({**job.tags, "daf.task": job.config.task.name, "daf.output_dir": str(tracker.output_dir)})
+
+
+def _run(job: TrialJob, line: Line, tracker: Tracker, progress: _Progress) -> TrialOutcome:
+    try:
+        parts = [_run_seed(job, index, line, tracker, progress) for index in range(len(job.training_seeds))]
+    except _StoppedError:
+        tracker.set_tags({"daf.trial.state": "PRUNED"})
+        return TrialOutcome(state="stopped", run_id=tracker.run_id)
+    values = tuple(fmean(part.values[metric] for part in parts) for metric in range(len(parts[0].values)))
+    tracker.log_metrics(dict(zip(_metric_names(job.config), values, strict=False)))
+    tracker.set_tags({"daf.trial.state": "COMPLETE"})
+    return TrialOutcome(
+        state="complete",
+        run_id=tracker.run_id,
+        values=values,
+        scores=tuple(part.scores for part in parts),
+        checkpoints=tuple(part.checkpoint for part in parts if part.checkpoint),
+    )
+
+
+def _metric_names(config: DAFConfig) -> list[str]:
+    from daf.evaluation import metric_name
+
+    metrics = config.objective.metric
+    return ["objective"] if len(metrics) == 1 else [metric_name("objective", metric) for metric in metrics]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """What one training seed gave."""
+
+    values: tuple[float, ...]
+    scores: Scores = field(default_factory=dict)
+    checkpoint: str = ""
+
+
+def _run_seed(job: TrialJob, index: int, line: Line, tracker: Tracker, progress: _Progress) -> _Part:
+    """One training and its evaluation; where there are several, each in a run of its own below the trial's."""
+    config = job.config.model_copy(update={"seed": job.training_seeds[index]})
+    if len(job.training_seeds) == 1:
+        return _train_and_play(job, config, index, line, tracker, progress)
+    own = tracker.output_dir / f"seed-{config.seed}"
+    own.mkdir(exist_ok=True)
+    name = f"seed={config.seed}"
+    with Tracker(tracker.client, tracker.experiment_id, name, own, parent_run_id=tracker.run_id) as inner:
+        try:
+            return _train_and_play(job, config.model_copy(update={"output_dir": str(own)}), index, line, inner, progress)
+        except _StoppedError as error:
+            inner.set_tags({"daf.trial.state": "PRUNED"})
+            stopped = error
+    raise stopped
+
+
+def _train_and_play(
+    job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, progress: _Progress
+) -> _Part:
+    if config.task.name not in (*TRAINING_TASKS, "evaluate"):
+        return _run_task(config, tracker)
+    extra: dict[str, float] = {}
+    weights = job.weights[index] if job.weights else config.policy.weights
+    if config.task.name in TRAINING_TASKS and job.weights is None:
+        weights, extra = _train(job, config, index, line, tracker, progress)
+    policy = config.policy.model_copy(update={"weights": weights})
+    scores = _play(job, config.model_copy(update={"policy": policy}), index, line, tracker, extra)
+    missions = sorted({mission for mission, _ in scores})
+    values = tuple(
+        fmean(fmean(own[metric] for (mission, _), own in scores.items() if mission == each) for each in missions)
+        for metric in range(len(config.objective.metric))
+    )
+    return _Part(values=values, scores=scores, checkpoint=weights or "")
+
+
+def _run_task(config: DAFConfig, tracker: Tracker) -> _Part:
+    """Any other task: what it calls its objective is the trial's."""
+    from daf.run import load_task
+
+    objective = load_task(config.task.function)(config, tracker).objective
+    values = objective if isinstance(objective, tuple) else (objective,)
+    if len(values) != len(config.objective.metric) or any(value is None for value in values):
+        raise DAFError(f"task {config.task.name} gave the objective {objective!r}, not one for each objective.metric")
+    return _Part(values=tuple(float(value) for value in values if value is not None))
+
+
+def _train(
+    job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, progress: _Progress
+) -> tuple[str, dict[str, float]]:
+    from daf.training import daf_train
+
+    reporter = _Reporter(job.report_every, index * config.training.num_steps, line)
+    before, started = progress.agent_steps, time.perf_counter()
+
+    def on_epoch(report: "EpochReport") -> None:
+        progress.agent_steps = before + report.agent_steps
+        reporter.after_epoch(report.agent_steps, report.reward)
+
+    result = daf_train(config, tracker, on_epoch=on_epoch)
+    return str(result.checkpoint_dir), {
+        "train/reward": float("nan") if result.objective is None else float(result.objective),  # type: ignore[arg-type]
+        "train/agent_steps": float(progress.agent_steps - before),
+        "train/seconds": time.perf_counter() - started,
+    }
+
+
+class _Reporter:
+    """Reports the mean training reward whenever another `every` agent steps are done, and stops when asked to."""
+
+    def __init__(self, every: int | None, offset: int, line: Line) -> None:
+        self._every = every
+        self._offset = offset
+        self._line = line
+        self._reported = offset
+        self._rewards: list[float] = []
+
+    def after_epoch(self, agent_steps: int, reward: float | None) -> None:
+        if reward is not None:
+            self._rewards.append(reward)
+        if self._every:
+            step = (self._offset + agent_steps) // self._every * self._every
+            if step > self._reported and self._rewards:
+                self._line.report(Intermediate(step, fmean(self._rewards)))
+                self._reported, self._rewards = step, []
+        if self._line.should_stop():
+            raise _StoppedError
+
+
+def _play(
+    job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, extra: Mapping[str, float]
+) -> Scores:
+    """Plays the held-out episodes in this process and scores them; what training gave counts for every episode."""
+    from daf.episodes import daf_play_episodes
+    from daf.evaluation import plan_episodes
+
+    metrics, evaluation = config.objective.metric, config.evaluation
+    spec = config.policy.spec()
+    missions = mission_specs(config)
+    plans = [plan for mission in missions for plan in plan_episodes(config, mission, spec, tracker.output_dir)]
+
+    def on_episode(outcome: "EpisodeRecord | EpisodeFailure", cached: bool) -> None:
+        if job.report_episodes and isinstance(outcome, EpisodeRecord):
+            position = [mission.name for mission in missions].index(outcome.mission_name)
+            step = (index * len(missions) + position) * evaluation.episodes + outcome.seed - evaluation.seed
+            line.report(Intermediate(step, score(outcome, metrics[0], extra)))
+        if line.should_stop():
+            raise _StoppedError
+
+    outcomes = daf_play_episodes(
+        plans,
+        backend=evaluation.backend,
+        cache=evaluation.cache,
+        time_limit_s=evaluation.time_limit_s,
+        on_episode=on_episode,
+    )
+    records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
+    tracker.log_text("".join(f"{json.dumps(record.to_dict())}\n" for record in records), "evaluation/episodes.jsonl")
+    failed = [outcome for outcome in outcomes if not isinstance(outcome, EpisodeRecord)]
+    if failed:
+        # A mean over other seeds than the other trials' would not be comparable.
+        raise DAFError(f"{len(failed)} evaluation episodes failed, the first with:\n{failed[0].traceback}")
+    _warn_about_absent(metrics, records, tracker)
+    tracker.log_metrics({"evaluation/reward": fmean(record.reward() for record in records)})
+    return {
+        (record.mission_name, record.seed): tuple(score(record, metric, extra) for metric in metrics)
+        for record in records
+    }
+
+
+def score(record: EpisodeRecord, metric: str, extra: Mapping[str, float]) -> float:
+    """One metric of one episode; CoGames leaves out a stat that nothing happened to, so an absent one is 0.
+
+    Raises:
+        DAFError: the metric is one of training, and the trial did not train.
+    """
+    kind, _, name = metric.partition("/")
+    if metric == "reward":
+        return record.reward()
+    if metric == "steps":
+        return float(record.steps)
+    if kind == "train":
+        if metric not in extra:
+            raise DAFError(f"objective.metric={metric} needs a trial that trains")
+        return extra[metric]
+    return float(_stats(record, kind).get(name, 0.0))
+
+
+def _stats(record: EpisodeRecord, kind: str) -> Mapping[str, float]:
+    return record.stats["game"] if kind == "game" else record.agent_stats()
+
+
+def _warn_about_absent(metrics: Sequence[str], records: Sequence[EpisodeRecord], tracker: Tracker) -> None:
+    """A stat that no episode has may be misspelt."""
+    for metric in metrics:
+        kind, _, name = metric.partition("/")
+        known = {stat for record in records for stat in _stats(record, kind)} if kind in ("game", "agent") else {name}
+        if name not in known:
+            tracker.warn(f"no episode has the stat {metric!r}, so it counts as 0. {nearest(name, sorted(known))}")
+
+
+def seeds_from(first: int, count: int) -> tuple[int, ...]:
+    """So many seeds in a row."""
+    return tuple(range(first, first + count))
