@@ -11,6 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from daf.config import CONF_DIR, DAFConfig, daf_load_config
+from daf.config.compose import sweeper_class
 from daf.errors import DAFConfigError, Problem
 
 #: Values of one swept key that are validated in advance.
@@ -58,6 +59,11 @@ class CommandLine:
         if problems:
             raise DAFConfigError(problems)
         return tuple(configs)
+
+    def sweeper(self) -> str:
+        """Class path of the sweeper that `-m` uses."""
+        own = [override for override in self.overrides if override.startswith("hydra")]
+        return sweeper_class(own, config_dir=self.config_dir, config_name=self.config_name)
 
     def _combinations(self) -> Iterator[list[str]]:
         """Overrides without sweeps: the first value of each, then every other value beside the others' first."""

@@ -93,6 +93,7 @@ def _plot(training: TrainingResult, evaluation: EvaluationResult, comparison: "C
         tracker.output_dir / "plots" / "learning_curve.png",
         references={policy: means[policy].value for policy in others},
         metric="mean episode reward per agent",
+        window=3,
     )
     bars = daf_plot_policy_comparison(
         samples,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -14,10 +15,13 @@ from omegaconf import DictConfig
 from daf.command_line import CommandLine, read_command_line
 from daf.config import CONF_DIR, DAFConfig
 from daf.config.compose import validate
-from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.help import help_text
 from daf.provenance import Redactor
 from daf.results import TaskResult
+
+if TYPE_CHECKING:
+    from daf.sweeps.trial import TrialOutcome
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
@@ -55,7 +59,7 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
-    _tell(result, tracker.output_dir, tracker.run_id)
+    tell_result(result, tracker.output_dir, tracker.run_id)
     return result
 
 
@@ -65,8 +69,6 @@ def load_task(function: str) -> Callable[..., TaskResult]:
     Raises:
         DAFConfigError: there is no such function.
     """
-    from daf.errors import Problem
-
     module, _, name = function.rpartition(".")
     try:
         task: Callable[..., TaskResult] = getattr(importlib.import_module(module), name)
@@ -89,7 +91,8 @@ def _file_name(title: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")
 
 
-def _tell(result: TaskResult, output_dir: Path, run_id: str) -> None:
+def tell_result(result: TaskResult, output_dir: Path, run_id: str) -> None:
+    """Prints what came out, where its files are and how it is found again."""
     from rich.console import Console
 
     console = Console()
@@ -109,10 +112,14 @@ class _CarriedError(BaseException):
 
 
 @hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
-def _job(composed: DictConfig) -> float | tuple[float, ...] | None:
+def _job(composed: DictConfig) -> "float | tuple[float, ...] | TrialOutcome | None":
     """One job of Hydra's: the only one, or one of a multirun in whatever process the launcher chose."""
     context = HydraConfig.get()
     config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
+    if config.sweep.trial is not None:
+        from daf.sweeps.hydra_sweep import run_launched
+
+        return run_launched(config)
     parent = os.environ.get(PARENT_RUN) if context.mode is RunMode.MULTIRUN else None
     try:
         return daf_run(config, overrides=tuple(context.overrides.task), parent_run_id=parent).objective
@@ -140,6 +147,10 @@ def _dispatch() -> None:
     if command.only_informs:
         _job()
         return
+    if command.multirun and command.sweeper().endswith(".DAFSweeper"):
+        # It checks everything itself while nothing has been created yet, and keeps a parent run of its own.
+        _job()
+        return
     for config in command.configs():
         _check_early(config, command)
     if command.multirun:
@@ -154,6 +165,8 @@ def _check_early(config: DAFConfig, command: CommandLine) -> None:
 
     load_task(config.task.function)
     problems = daf_check_environment(config)
+    if config.sweep.space and not command.multirun:
+        problems.append(Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ..."))
     if problems:
         raise DAFConfigError(problems)
 

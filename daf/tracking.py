@@ -97,6 +97,7 @@ class Tracker:
         output_dir: Path,
         *,
         parent_run_id: str | None = None,
+        run_id: str | None = None,
         redactor: Redactor | None = None,
     ) -> None:
         self.client = client
@@ -105,7 +106,9 @@ class Tracker:
         self.undelivered = 0
         self._redactor = redactor or Redactor()
         tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
-        self.run_id: str = client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        if run_id:
+            client.update_run(run_id, status="RUNNING")
+        self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         self._started = time.time()
         self._metrics_file = (output_dir / "metrics.jsonl").open("a", buffering=1)
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue()

@@ -31,32 +31,35 @@ def _figure(path: Path, width: float = 8.0, height: float = 4.5) -> Iterator[tup
     figure.savefig(path, dpi=DPI)
 
 
+def moving_mean(values: Sequence[float], window: int) -> list[float]:
+    """Centred moving mean of the same length; at the ends over the points that there are."""
+    half = window // 2
+    return [float(np.mean(values[max(0, i - half) : i + half + 1])) for i in range(len(values))]
+
+
 def daf_plot_training_curves(
     curves: Mapping[str, Sequence[tuple[int, float]]],
     path: Path,
     *,
     references: Mapping[str, float] | None = None,
     metric: str = "mean episode reward",
+    window: int = 1,
 ) -> Path:
     """Learning curves: a metric against agent steps.
 
     Args:
         curves: name to (agent steps, value) points.
+        window: points in the moving mean that is drawn as the line; with more than 1 the points stand behind it.
         references: name to value, drawn as dashed horizontal lines (for example the held-out reward of a baseline).
     """
     with _figure(path) as (_, axes):
         for index, (name, points) in enumerate(curves.items()):
             steps, values = zip(*points, strict=True) if points else ((), ())
-            axes.plot(
-                steps,
-                values,
-                label=name,
-                color=COLOURS[index % len(COLOURS)],
-                marker=MARKERS[index % len(MARKERS)],
-                markersize=3.5,
-                linewidth=1.6,
-                markevery=max(1, len(steps) // 20),
-            )
+            colour = COLOURS[index % len(COLOURS)]
+            line = moving_mean(values, window)
+            label = f"{name} (mean of {window} epochs)" if window > 1 else name
+            axes.plot(steps, line, label=label, color=colour, linewidth=1.8)
+            axes.plot(steps, values, MARKERS[index % len(MARKERS)], color=colour, markersize=3, alpha=0.45)
         for index, (name, value) in enumerate((references or {}).items(), start=len(curves)):
             colour = COLOURS[index % len(COLOURS)]
             axes.axhline(

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
-from daf.visualization import DPI, daf_plot_policy_comparison, daf_plot_training_curves
+from daf.visualization import DPI, daf_plot_policy_comparison, daf_plot_training_curves, moving_mean
 
 
 def test_learning_curve(tmp_path: Path) -> None:
@@ -15,6 +15,11 @@ def test_learning_curve(tmp_path: Path) -> None:
     image = imread(path)
     assert image.shape[:2] == (4.5 * DPI, 8 * DPI)
     assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 50
+
+
+def test_the_moving_mean_keeps_its_ends() -> None:
+    assert moving_mean([0.0, 3.0, 6.0, 3.0], 3) == [1.5, 3.0, 4.0, 4.5]
+    assert moving_mean([1.0, 2.0], 1) == [1.0, 2.0]
 
 
 def test_comparison_grows_with_its_policies_and_accepts_any_name(tmp_path: Path) -> None:

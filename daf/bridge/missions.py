@@ -30,17 +30,22 @@ def build_mission(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
         ValueError: unknown mission, variant or difficulty, more cogs than the site allows, a mission file that
             cannot be read or that was given options which CoGames would silently drop.
     """
-    label, config, _ = _built(spec)
+    label, config, _ = _built(spec, _file_time(spec))
     return label, config.model_copy(deep=True)
 
 
 def mission_digest(spec: MissionSpec) -> str:
     """SHA-256 of everything in the mission's configuration but its label."""
-    return _built(spec)[2]
+    return _built(spec, _file_time(spec))[2]
+
+
+def _file_time(spec: MissionSpec) -> int | None:
+    """When a mission file was written, so that an edited one is read anew."""
+    return Path(spec.name).stat().st_mtime_ns if is_mission_file(spec.name) and Path(spec.name).exists() else None
 
 
 @functools.lru_cache(maxsize=256)
-def _built(spec: MissionSpec) -> tuple[str, "MettaGridConfig", str]:
+def _built(spec: MissionSpec, file_time: int | None) -> tuple[str, "MettaGridConfig", str]:
     with contained():
         from cogames.cli.mission import get_mission
     if is_mission_file(spec.name):
@@ -152,4 +157,4 @@ def why_unplayable(spec: MissionSpec) -> str | None:
 
 def agent_count(spec: MissionSpec) -> int:
     """Number of agents in an episode of the mission."""
-    return int(_built(spec)[1].game.num_agents)
+    return int(_built(spec, _file_time(spec))[1].game.num_agents)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from daf.bridge.imports import contained
-from daf.bridge.missions import build_mission
+from daf.bridge.missions import build_mission, mission_digest
 from daf.records import MissionSpec
 
 if TYPE_CHECKING:
@@ -39,13 +39,17 @@ class PreparedMission:
         return self.config.model_copy(update={"game": game.model_copy(update={"map_builder": map_builder})})
 
 
-@functools.lru_cache(maxsize=64)
 def prepare_mission(spec: MissionSpec) -> PreparedMission:
     """Builds a mission and translates it for the C++ engine.
 
     Raises:
         ValueError: as `build_mission` does.
     """
+    return _prepared(spec, mission_digest(spec))
+
+
+@functools.lru_cache(maxsize=64)
+def _prepared(spec: MissionSpec, mission: str) -> PreparedMission:
     with contained():
         from mettagrid.config.mettagrid_c_config import convert_to_cpp_game_config
     label, config = build_mission(spec)

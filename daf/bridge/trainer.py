@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from daf.bridge.batched.actors import KNOWN_FORMS, fill_empty_tokens
 from daf.bridge.imports import contained, seed_everything
 from daf.bridge.missions import build_mission
 from daf.bridge.policies import resolve_policy
@@ -150,6 +151,8 @@ class _Session:
         if resume_from and self.state:
             self.initial_weights = str(resume_from / self.state["model_name"])
         self.trainer: Any = None
+        form = KNOWN_FORMS.get(self.policy.class_path)
+        self.zero_padding = config.training.evaluation_padding and form is not None and form.zero_padding
 
     def clean_up(self) -> None:
         """Stops what an exception inside CoGames' loop leaves behind."""
@@ -274,7 +277,10 @@ def _trainer_class(base: type, session: _Session) -> type:
 
         def _receive_or_stop(self) -> Any:
             self._stop_if_interrupted()
-            return self._receive()
+            received = self._receive()
+            if session.zero_padding:
+                fill_empty_tokens(received[0])
+            return received
 
         def evaluate(self) -> Any:
             step = self.global_step

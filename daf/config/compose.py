@@ -61,6 +61,12 @@ def daf_load_config(
     return validate(composed)
 
 
+def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> str:
+    """Class path of the sweeper that Hydra would use."""
+    with _hydra(config_dir):
+        return str(compose(config_name, list(overrides), return_hydra_config=True).hydra.sweeper._target_)
+
+
 def daf_save_config(config: DAFConfig, path: str | Path) -> Path:
     """Writes a config as YAML or JSON (by suffix) for `daf_load_config`."""
     path = Path(path)

@@ -116,6 +116,7 @@ class DAFTrainingConfig(Schema):
     vtrace_rho_clip: Positive
     vtrace_c_clip: Positive
     precision: Literal["float32", "bfloat16"]
+    evaluation_padding: bool
     map_seed: Seed | None
     checkpoint_interval: Count
     max_checkpoints_to_keep: Count

@@ -101,9 +101,7 @@ def _check_values(
             yield from problems
 
 
-def _goes_with_others(
-    parameter: Parameter, sampled: Any, space: Space, compose: Compose, check: _Feasibility
-) -> bool:
+def _goes_with_others(parameter: Parameter, sampled: Any, space: Space, compose: Compose, check: _Feasibility) -> bool:
     """Whether some combination with values of the other keys is valid."""
     others = [other for other in space.parameters if other is not parameter]
     if not others:

@@ -144,7 +144,7 @@ def _jobs(
         name=f"confirm {name_of(trial)}",
         parent_run_id=parent_run_id,
         tags={"daf.trial.number": str(trial.number), "daf.trial.confirms": "true"},
-        training_seeds=seeds_from(config.seed, sweep.seeds_per_trial),
+        training_seeds=seeds_from(own.seed, sweep.seeds_per_trial),
         weights=tuple(trial.user_attrs.get("checkpoints", ())) or None,
     )
     if not retrain:
@@ -166,9 +166,7 @@ def _key(trial: "FrozenTrial", job: TrialJob) -> str:
     """Under which the study keeps a job's scores: everything that decides them."""
     evaluation = job.config.evaluation
     what = "retrain" if job.weights is None else "reevaluate"
-    return (
-        f"confirm {trial.number} {what} {','.join(map(str, job.training_seeds))} {evaluation.seed}+{evaluation.episodes}"
-    )
+    return f"confirm {trial.number} {what} {','.join(map(str, job.training_seeds))} {evaluation.seed}+{evaluation.episodes}"
 
 
 def _plain(scores: Scores) -> list[list[Any]]:
@@ -231,7 +229,9 @@ def _verdict(
 ) -> str:
     if not pairs:
         return f"Only {best.label} was confirmed, so there is nothing to compare it with."
-    parts = [f"{best.label} is the winner." if won else f"No winner: no significant difference in favour of {best.label}."]
+    parts = [
+        f"{best.label} is the winner." if won else f"No winner: no significant difference in favour of {best.label}."
+    ]
     if baseline == best.number:
         parts = [f"No winner: nothing beats the baseline, {best.label}."]
     elif baseline in pairs:

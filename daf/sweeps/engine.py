@@ -63,23 +63,30 @@ class Request:
             DAFConfigError: what was sampled makes no valid config.
             ValueError: a transform has no value.
         """
-        sweep = self.config.sweep
         assignments = self.space.suggest(trial, self.compose)
         trial.set_user_attr("assignments", Redactor().tree(assignments))
         folder = _new_folder(self.output_dir, str(trial.number))
-        config = self.compose(assignments).model_copy(update={"output_dir": str(folder)})
+        # Reports must fall on the same steps in all trials, whatever they vary.
+        sweep = self.config.sweep.model_copy(update={"report_every": report_every(self.config)})
+        config = self.compose(assignments).model_copy(update={"output_dir": str(folder), "sweep": sweep})
         trial.set_user_attr("config", Redactor().tree(config.model_dump(mode="json", exclude={"sweep"})))
         trial.set_user_attr("output_dir", str(folder))
-        single = len(self.config.objective.metric) == 1
-        return TrialJob(
-            config=config,
-            name=trial_name(assignments) or "base config",
-            parent_run_id=self.parent_run_id,
-            tags={"daf.trial.number": str(trial.number), "daf.trial.attempt": str(attempt)},
-            training_seeds=seeds_from(self.config.seed, sweep.seeds_per_trial),
-            report_every=report_every(self.config) if single and sweep.pruner != "wilcoxon" else None,
-            report_episodes=single and sweep.pruner == "wilcoxon",
-        )
+        return trial_job(config, trial_name(assignments), self.parent_run_id, trial.number, attempt)
+
+
+def trial_job(config: DAFConfig, name: str, parent_run_id: str, number: int, attempt: int) -> TrialJob:
+    """The job of a trial whose config is known."""
+    sweep = config.sweep
+    single = len(config.objective.metric) == 1
+    return TrialJob(
+        config=config,
+        name=name or "base config",
+        parent_run_id=parent_run_id,
+        tags={"daf.trial.number": str(number), "daf.trial.attempt": str(attempt)},
+        training_seeds=seeds_from(config.seed, sweep.seeds_per_trial),
+        report_every=report_every(config) if single and sweep.pruner != "wilcoxon" else None,
+        report_episodes=single and sweep.pruner == "wilcoxon",
+    )
 
 
 class Engine:

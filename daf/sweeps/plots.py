@@ -80,6 +80,7 @@ def _draw(path: Path, plot: Callable[[], Any]) -> Path | None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)
     with pyplot.rc_context(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:

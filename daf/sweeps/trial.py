@@ -232,7 +232,9 @@ def _run_seed(job: TrialJob, index: int, line: Line, tracker: Tracker, progress:
     name = f"seed={config.seed}"
     with Tracker(tracker.client, tracker.experiment_id, name, own, parent_run_id=tracker.run_id) as inner:
         try:
-            return _train_and_play(job, config.model_copy(update={"output_dir": str(own)}), index, line, inner, progress)
+            return _train_and_play(
+                job, config.model_copy(update={"output_dir": str(own)}), index, line, inner, progress
+            )
         except _StoppedError as error:
             inner.set_tags({"daf.trial.state": "PRUNED"})
             stopped = error

@@ -1,5 +1,6 @@
 """Missions as CoGames 0.17.1 really builds them."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from daf.bridge.catalogue import catalogue, live_catalogue
 from daf.bridge.missions import agent_count, build_mission, mission_digest, why_unplayable
 from daf.config.names import expand_missions
+from daf.bridge.simulations import prepare_mission
 from daf.records import MissionSpec
 
 ARENA = "cogsguard_arena.basic"
@@ -84,6 +86,19 @@ def test_mission_files(tmp_path: Path) -> None:
         build_mission(MissionSpec(name=str(path), max_steps=50))
     with pytest.raises(ValueError, match="cannot read YAML"):
         build_mission(MissionSpec(name=str(tmp_path / "mine.yaml")))
+
+
+def test_an_edited_mission_file_is_another_mission(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    steps = []
+    for count in (40, 50):
+        path.write_text(
+            "from cogames.cli.mission import get_mission\n"
+            f"def get_config():\n    return get_mission('cogsguard_arena.basic', cogs=3, steps={count})[1]\n"
+        )
+        os.utime(path, ns=(count, count))
+        steps.append(prepare_mission(MissionSpec(name=str(path))).config.game.max_steps)
+    assert steps == [40, 50]
 
 
 def test_patterns_and_sets() -> None:

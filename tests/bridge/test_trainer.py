@@ -177,7 +177,7 @@ def test_checkpoints_are_kept_dropped_and_loadable(tiny: Load, tmp_path: Path) -
     outcome = train(config, tmp_path / "checkpoints")
     names = sorted(path.name for path in outcome.checkpoint_dir.iterdir())
     assert names == ["model_000004.pt", "model_000005.pt", "policy_spec.json", "trainer_state.pt"]
-    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "out") == ["checkpoints"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "mlflow.db") == ["checkpoints"]
     state = load_state(outcome.checkpoint_dir)
     assert (state["global_step"], state["update"], state["model_name"]) == (1280, 5, "model_000005.pt")
 
@@ -241,6 +241,20 @@ def test_divergence_is_an_error_and_keeps_no_broken_weights(tiny: Load, tmp_path
         train(config, tmp_path / "c")
     for model in (tmp_path / "c").glob("model_*.pt"):
         assert all(tensor.isfinite().all() for tensor in torch.load(model, weights_only=True).values())
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted", "shown"), [("lstm", True, 0), ("lstm", False, 255), ("stateless", True, 255)]
+)
+def test_empty_tokens_look_as_in_evaluation(
+    tiny: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, policy: str, wanted: bool, shown: int
+) -> None:
+    built = spied_trainer(monkeypatch)
+    train(tiny(f"policy={policy}", f"training.evaluation_padding={wanted}", "training.num_steps=64"), tmp_path / "c")
+    tokens = built[0].observations.reshape(-1, 3)
+    empty = tokens[tokens[:, 0] == 255]
+    assert len(empty) > 0
+    assert set(empty[:, 1:].flatten().tolist()) == {shown}
 
 
 @pytest.mark.parametrize("policy", ["stateless", "puffer", "pufferlib_cogs"])

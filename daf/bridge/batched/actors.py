@@ -47,6 +47,15 @@ KNOWN_FORMS = {
 }
 
 
+def fill_empty_tokens(observations: np.ndarray) -> None:
+    """Turns the engine's empty tokens into those that some classes show their network, (255, 0, 0), in place.
+
+    Args:
+        observations: uint8 array (..., tokens, 3).
+    """
+    observations[observations[..., 1] == EMPTY] = (EMPTY, 0, 0)
+
+
 def is_recurrent(policy: "MultiAgentPolicy") -> bool:
     """Whether a policy says that its network keeps a state from step to step."""
     return bool(getattr(policy, "is_recurrent", lambda: False)())
@@ -141,7 +150,7 @@ class NetworkActor:
 
         observations = self.observations[_part(index)]
         if self._form.zero_padding:
-            observations[observations[..., 1] == EMPTY] = (EMPTY, 0, 0)
+            fill_empty_tokens(observations)
         batch = torch.from_numpy(observations.reshape(self._rows, *observations.shape[2:])).to(self._device)
         state = self._states[index]
         with torch.no_grad():

@@ -1,0 +1,88 @@
+"""Sweeps from Python, on the same engine as the command line."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from daf.config.explain import explain_validation
+from daf.config.schemas import DAFConfig, DAFParameterConfig
+from daf.errors import DAFConfigError, DAFError
+from daf.sweeps.launch import SweepResult, daf_launch_sweep
+from daf.sweeps.state import SweepStatus, best_trials, read_status
+from daf.sweeps.study import load_stored
+
+
+def daf_grid_search(config: DAFConfig, space: Mapping[str, Sequence[Any]]) -> SweepResult:
+    """Every combination of the given values, each once.
+
+    Args:
+        space: key to values (``{"optimizer.lr": [1e-4, 3e-4]}``).
+
+    Raises:
+        DAFConfigError: a key or a value does not fit.
+    """
+    return daf_launch_sweep(_with_sweep(config, space=dict(space), sampler="grid"))
+
+
+def daf_random_search(config: DAFConfig, space: Mapping[str, Any], n_trials: int) -> SweepResult:
+    """Independent draws from a space in any form that `sweep.space` takes.
+
+    Raises:
+        DAFConfigError: a key or a value does not fit.
+    """
+    return daf_launch_sweep(_with_sweep(config, space=dict(space), sampler="random", n_trials=n_trials))
+
+
+def daf_variant_sweep(config: DAFConfig, variants: Sequence[Sequence[str]]) -> SweepResult:
+    """One trial for each list of mission and reward variants (``[[], ["credit"], ["miner", "credit"]]``).
+
+    Reward variants change what the reward is: unless `objective.metric` is a game stat, trials with different ones
+    are scored in different units.
+
+    Raises:
+        DAFConfigError: there is no such variant, or a list cannot be built.
+    """
+    space = {"variant.names": [list(names) for names in variants]}
+    return daf_launch_sweep(_with_sweep(config, space=space, sampler="grid"))
+
+
+def _with_sweep(config: DAFConfig, *, space: Mapping[str, Any], **settings: Any) -> DAFConfig:
+    try:
+        parameters = {key: DAFParameterConfig.model_validate(value) for key, value in space.items()}
+    except ValidationError as error:
+        raise DAFConfigError(explain_validation(error)) from error
+    sweep = config.sweep.model_copy(update={"space": parameters, **settings})
+    return config.model_copy(update={"sweep": sweep})
+
+
+def daf_sweep_status(config: DAFConfig) -> SweepStatus:
+    """Where the sweep of a config stands, running or finished, started from here or from the command line.
+
+    Args:
+        config: the sweep's; with `sweep.name` (and `sweep.storage` where it was given) any config will do.
+
+    Raises:
+        DAFError: there is no such study.
+    """
+    return read_status(load_stored(config), config.sweep.n_jobs)
+
+
+def daf_sweep_best_config(config: DAFConfig) -> DAFConfig:
+    """The config of the best trial: by the confirmation where there was one, else by its objective.
+
+    With several objectives it is the first trial of the Pareto front.
+
+    Args:
+        config: as for `daf_sweep_status`; its output folder, tracking and sweep sections are kept.
+
+    Raises:
+        DAFError: there is no such study, or no trial has finished.
+    """
+    study = load_stored(config)
+    number = study.user_attrs.get("confirmed_best")
+    best = [study.get_trials()[number]] if number is not None else best_trials(study, 1)
+    if not best:
+        raise DAFError(f"no trial of {study.study_name} has finished yet")
+    kept = config.model_dump(mode="json", include={"output_dir", "tracking", "sweep"})
+    return DAFConfig.model_validate({**best[0].user_attrs["config"], **kept})

@@ -1,0 +1,207 @@
+"""The Hydra side: from the arguments of `-m` to a sweep, and its trials through Hydra's launchers."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.utils import JobStatus
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+from daf.config.compose import daf_load_config
+from daf.config.override_syntax import override_text, split_overrides
+from daf.config.schemas import DAFConfig, DAFParameterConfig
+from daf.errors import DAFConfigError, DAFError
+from daf.sweeps.composition import compose_overrides
+from daf.sweeps.engine import Request, check_failures, tell_failure, tell_outcome
+from daf.sweeps.launch import SweepResult, daf_launch_sweep
+from daf.sweeps.space import trial_name
+from daf.sweeps.strategies import make_pruner, report_every
+from daf.sweeps.study import StoredStudy, default_storage
+from daf.sweeps.trial import Intermediate, Started
+
+if TYPE_CHECKING:
+    import optuna
+
+    from daf.sweeps.trial import TrialOutcome
+
+BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
+
+
+def sweep(
+    hydra_context: HydraContext, task_function: TaskFunction, hydra_config: DictConfig, arguments: Sequence[str]
+) -> SweepResult:
+    """Runs what the command line describes and tells the result.
+
+    Raises:
+        DAFConfigError: the request is wrong; nothing was started.
+    """
+    from daf.run import tell_result
+
+    fixed, swept = split_overrides(arguments, hydra_context.config_loader)
+    config_dir, extra = _config_folders(hydra_config)
+    # Composed anew for every trial, so that an output folder named after the time must be fixed once.
+    fixed = [*extra, *fixed]
+    name = hydra_config.hydra.job.config_name
+    base = with_space(daf_load_config(overrides=fixed, config_dir=config_dir, config_name=name), swept)
+    base = base.model_copy(update={"output_dir": str(Path(hydra_config.hydra.sweep.dir).absolute())})
+    launcher = None
+    if hydra_config.hydra.launcher._target_ != BASIC_LAUNCHER:
+        launcher = _Launched(hydra_context, task_function, hydra_config, fixed)
+    compose = compose_overrides(fixed, config_dir, name)
+    result = daf_launch_sweep(base, compose=compose, overrides=arguments, run_trials=launcher)
+    tell_result(result, result.output_dir, result.run_id)
+    return result
+
+
+def with_space(config: DAFConfig, swept: dict[str, Any]) -> DAFConfig:
+    """The config with keys of the command line added to `sweep.space`.
+
+    Raises:
+        DAFConfigError: a range is none.
+    """
+    from pydantic import ValidationError
+
+    from daf.config.explain import explain_validation
+
+    try:
+        added = {key: DAFParameterConfig.model_validate(value) for key, value in swept.items()}
+    except ValidationError as error:
+        raise DAFConfigError(explain_validation(error)) from error
+    swept_paths = {key.lstrip("+") for key in added}
+    kept = {key: own for key, own in config.sweep.space.items() if key.lstrip("+") not in swept_paths}
+    sweep_config = config.sweep.model_copy(update={"space": {**kept, **added}})
+    return config.model_copy(update={"sweep": sweep_config})
+
+
+def _config_folders(hydra_config: DictConfig) -> tuple[Path, list[str]]:
+    """The primary config's folder, and the override that adds the one of `--config-dir`."""
+    sources = {source.provider: source.path for source in hydra_config.hydra.runtime.config_sources}
+    extra = [f"hydra.searchpath=[file://{sources['command-line']}]"] if "command-line" in sources else []
+    return Path(sources["main"]), extra
+
+
+class _Launched:
+    """Hands the trials to a Hydra launcher, `sweep.n_jobs` at a time."""
+
+    def __init__(
+        self,
+        hydra_context: HydraContext,
+        task_function: TaskFunction,
+        hydra_config: DictConfig,
+        fixed: Sequence[str],
+    ) -> None:
+        from hydra.core.plugins import Plugins
+
+        self._launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=hydra_config
+        )
+        self._fixed = [override for override in fixed if not override.startswith("hydra.")]
+        self._launched = 0
+        self._failures = 0
+
+    def __call__(self, stored: StoredStudy, request: Request) -> None:
+        """Launches batches until there are enough trials."""
+        n_jobs = request.config.sweep.n_jobs
+        while batch := self._next_batch(stored, request, n_jobs):
+            for attempt in range(request.config.sweep.max_retries + 1):
+                last = attempt == request.config.sweep.max_retries
+                batch = self._launch(batch, stored, request, last=last)
+                if not batch:
+                    break
+
+    def _next_batch(self, stored: StoredStudy, request: Request, size: int) -> "list[optuna.Trial]":
+        batch: list[optuna.Trial] = []
+        while len(batch) < size and (trial := stored.next_trial()):
+            try:
+                request.job(trial, 0)
+            except (DAFConfigError, ValueError) as error:
+                tell_failure(stored, trial, str(error), "infeasible")
+            else:
+                batch.append(trial)
+        return batch
+
+    def _launch(
+        self, batch: "Sequence[optuna.Trial]", stored: StoredStudy, request: Request, *, last: bool
+    ) -> "list[optuna.Trial]":
+        """Runs a batch; returns the trials that failed and are to be tried again."""
+        jobs = [self._overrides(trial, stored, request) for trial in batch]
+        returns = self._launcher.launch(jobs, initial_job_idx=self._launched)
+        self._launched += len(batch)
+        again = []
+        for trial, returned in zip(batch, returns, strict=True):
+            error = None if returned.status is JobStatus.COMPLETED else returned._return_value
+            outcome: TrialOutcome | None = None if error else returned.return_value
+            if outcome is not None:
+                tell_outcome(stored, trial, outcome)
+                if outcome.state == "diverged":
+                    self._fail(stored, trial, outcome.error, request)
+            elif last:
+                self._fail(stored, trial, f"{type(error).__name__}: {error}", request)
+            else:
+                again.append(trial)
+        stored.tell_alive()
+        return again
+
+    def _fail(self, stored: StoredStudy, trial: "optuna.Trial", traceback: str, request: Request) -> None:
+        tell_failure(stored, trial, traceback, "failed")
+        self._failures += 1
+        check_failures(self._failures, stored.n_trials, request.config.sweep.max_failure_rate, traceback)
+
+    def _overrides(self, trial: "optuna.Trial", stored: StoredStudy, request: Request) -> list[str]:
+        """What tells a job of Hydra's which trial it is."""
+        sweep_config = request.config.sweep
+        assignments = trial.user_attrs["assignments"]
+        storage = sweep_config.storage or str(default_storage(request.config).absolute())
+        return [
+            *self._fixed,
+            *(override_text(key, value) for key, value in assignments.items()),
+            override_text("sweep.name", stored.name),
+            override_text("sweep.storage", storage),
+            override_text("sweep.report_every", report_every(request.config)),
+            override_text("sweep.trial", trial.number),
+        ]
+
+
+def run_launched(config: DAFConfig) -> "TrialOutcome":
+    """Runs one trial in a job of a Hydra launcher, wherever that is; the study's storage is the line to the sweep.
+
+    Raises:
+        DAFError: the study does not know the trial.
+    """
+    import optuna
+
+    from daf.sweeps.engine import trial_job
+    from daf.sweeps.study import load_stored
+    from daf.sweeps.trial import run_trial
+
+    number = config.sweep.trial
+    assert number is not None, "the caller looked"
+    study = load_stored(config)
+    study.pruner = make_pruner(config)
+    trials = study.get_trials(deepcopy=False)
+    if number >= len(trials):
+        raise DAFError(f"study {config.sweep.name} has no trial {number}")
+    name = trial_name(trials[number].user_attrs["assignments"])
+    job = trial_job(config, name, study.user_attrs["parent_run_id"], number, attempt=0)
+    return run_trial(job, _StorageLine(optuna.trial.Trial(study, trials[number]._trial_id)))
+
+
+class _StorageLine:
+    """A trial's line to the sweep through the study's storage; the pruner decides right here."""
+
+    def __init__(self, trial: "optuna.Trial") -> None:
+        self._trial = trial
+        self._stop = False
+
+    def report(self, message: Any) -> None:
+        """Stores what the trial says."""
+        if isinstance(message, Started):
+            self._trial.set_user_attr("run_id", message.run_id)
+        elif isinstance(message, Intermediate):
+            self._trial.report(message.value, message.step)
+            self._stop = self._trial.should_prune()
+
+    def should_stop(self) -> bool:
+        """Whether the pruner said so."""
+        return self._stop
