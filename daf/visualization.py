@@ -57,7 +57,7 @@ def daf_plot_training_curves(
             steps, values = zip(*points, strict=True) if points else ((), ())
             colour = COLOURS[index % len(COLOURS)]
             line = moving_mean(values, window)
-            label = f"{name} (mean of {window} epochs)" if window > 1 else name
+            label = f"{name}, mean of {window} points" if window > 1 else name
             axes.plot(steps, line, label=label, color=colour, linewidth=1.8)
             axes.plot(steps, values, MARKERS[index % len(MARKERS)], color=colour, markersize=3, alpha=0.45)
         for index, (name, value) in enumerate((references or {}).items(), start=len(curves)):
@@ -68,7 +68,7 @@ def daf_plot_training_curves(
         axes.set_xlabel("agent steps")
         axes.set_ylabel(metric)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
-        axes.legend(frameon=False)
+        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return path
 
 

@@ -7,7 +7,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
-class DAFSweeper(Sweeper):
+class DAFSweeper(Sweeper):  # type: ignore[misc]
     """`hydra/sweeper=daf`: Optuna with pruning, resume, retries and confirmed results; see `daf.sweeps`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

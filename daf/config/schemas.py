@@ -38,7 +38,9 @@ Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
 Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(ge=0, le=1)]
-Metric = Annotated[str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+|train/(reward|agent_steps|seconds))$")]
+Metric = Annotated[
+    str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+|train/(reward|agent_steps|seconds))$")
+]
 MissionName = Annotated[Text, AfterValidator(mission_name)]
 MissionPattern = Annotated[Text, AfterValidator(mission_pattern)]
 VariantName = Annotated[Text, AfterValidator(variant_name)]

@@ -166,7 +166,8 @@ def _key(trial: "FrozenTrial", job: TrialJob) -> str:
     """Under which the study keeps a job's scores: everything that decides them."""
     evaluation = job.config.evaluation
     what = "retrain" if job.weights is None else "reevaluate"
-    return f"confirm {trial.number} {what} {','.join(map(str, job.training_seeds))} {evaluation.seed}+{evaluation.episodes}"
+    seeds = ",".join(map(str, job.training_seeds))
+    return f"confirm {trial.number} {what} {seeds} {evaluation.seed}+{evaluation.episodes}"
 
 
 def _plain(scores: Scores) -> list[list[Any]]:
@@ -234,7 +235,7 @@ def _verdict(
     ]
     if baseline == best.number:
         parts = [f"No winner: nothing beats the baseline, {best.label}."]
-    elif baseline in pairs:
+    elif baseline is not None and baseline in pairs:
         parts.append(f"Against the baseline: {pairs[baseline].decision}.")
     if runner_up is not None:
         parts.append(f"Against the runner-up: {pairs[runner_up.number].decision}.")

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import JobStatus
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+from pydantic import ValidationError
 
-from daf.config.compose import daf_load_config
+from daf.config.explain import explain_validation
 from daf.config.override_syntax import override_text, split_overrides
 from daf.config.schemas import DAFConfig, DAFParameterConfig
-from daf.errors import DAFConfigError, DAFError
+from daf.errors import DAFConfigError, DAFError, Problem
+from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
 from daf.sweeps.engine import Request, check_failures, tell_failure, tell_outcome
 from daf.sweeps.launch import SweepResult, daf_launch_sweep
-from daf.sweeps.space import trial_name
+from daf.sweeps.space import Compose, Parameter, trial_name
 from daf.sweeps.strategies import make_pruner, report_every
 from daf.sweeps.study import StoredStudy, default_storage
 from daf.sweeps.trial import Intermediate, Started
@@ -43,15 +45,34 @@ def sweep(
     # Composed anew for every trial, so that an output folder named after the time must be fixed once.
     fixed = [*extra, *fixed]
     name = hydra_config.hydra.job.config_name
-    base = with_space(daf_load_config(overrides=fixed, config_dir=config_dir, config_name=name), swept)
+    compose = compose_overrides(fixed, config_dir, name)
+    try:
+        base = with_space(compose({}), swept)
+    except DAFConfigError as error:
+        raise DAFConfigError(_all_problems(error.problems, swept, compose)) from error
     base = base.model_copy(update={"output_dir": str(Path(hydra_config.hydra.sweep.dir).absolute())})
     launcher = None
     if hydra_config.hydra.launcher._target_ != BASIC_LAUNCHER:
         launcher = _Launched(hydra_context, task_function, hydra_config, fixed)
-    compose = compose_overrides(fixed, config_dir, name)
     result = daf_launch_sweep(base, compose=compose, overrides=arguments, run_trials=launcher)
     tell_result(result, result.output_dir, result.run_id)
     return result
+
+
+def _all_problems(found: list[Problem], swept: dict[str, Any], compose: Compose) -> list[Problem]:
+    """The base config's problems and those that the swept values add to them."""
+    problems = list(found)
+    for key, value in swept.items():
+        try:
+            probes = Parameter(key, DAFParameterConfig.model_validate(value)).probes()
+        except ValidationError:
+            continue  # told with the space, once the base is right
+        for probe in probes[:MOST_PROBES]:
+            try:
+                compose({key: probe})
+            except DAFConfigError as error:
+                problems += [problem for problem in error.problems if problem not in problems]
+    return problems
 
 
 def with_space(config: DAFConfig, swept: dict[str, Any]) -> DAFConfig:
@@ -60,10 +81,6 @@ def with_space(config: DAFConfig, swept: dict[str, Any]) -> DAFConfig:
     Raises:
         DAFConfigError: a range is none.
     """
-    from pydantic import ValidationError
-
-    from daf.config.explain import explain_validation
-
     try:
         added = {key: DAFParameterConfig.model_validate(value) for key, value in swept.items()}
     except ValidationError as error:

@@ -4,6 +4,7 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from daf.visualization import DPI
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
 
@@ -47,26 +49,29 @@ def _plots(study: "optuna.Study", metrics: Sequence[str], complete: Sequence[Any
         suffix = f"_{''.join(c if c.isalnum() else '_' for c in metric)}" if several else ""
         what: dict[str, Any] = {"target_name": metric}
         if several:
-            what["target"] = lambda trial, index=index: trial.values[index]
-        chosen[f"history{suffix}"] = lambda what=what: plots.plot_optimization_history(study, **what)
+            what["target"] = partial(_value_at, index)
+        chosen[f"history{suffix}"] = partial(plots.plot_optimization_history, study, **what)
         if not varied or len(complete) < 2:
             continue
-        chosen[f"slice{suffix}"] = lambda what=what: plots.plot_slice(study, params=varied, **what)
-        chosen[f"importances{suffix}"] = lambda what=what: plots.plot_param_importances(
-            study, evaluator=FanovaImportanceEvaluator(seed=0), params=varied, **what
+        chosen[f"slice{suffix}"] = partial(plots.plot_slice, study, params=varied, **what)
+        fanova = FanovaImportanceEvaluator(seed=0)
+        chosen[f"importances{suffix}"] = partial(
+            plots.plot_param_importances, study, evaluator=fanova, params=varied, **what
         )
         if len(varied) > 1:
-            chosen[f"parallel_coordinates{suffix}"] = lambda what=what: plots.plot_parallel_coordinate(
-                study, params=varied, **what
+            chosen[f"parallel_coordinates{suffix}"] = partial(
+                plots.plot_parallel_coordinate, study, params=varied, **what
             )
-            chosen[f"contour{suffix}"] = lambda what=what: plots.plot_contour(
-                study, params=varied[:MOST_CONTOURS], **what
-            )
+            chosen[f"contour{suffix}"] = partial(plots.plot_contour, study, params=varied[:MOST_CONTOURS], **what)
     if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
-        chosen["intermediate_values"] = lambda: plots.plot_intermediate_values(study)
+        chosen["intermediate_values"] = partial(plots.plot_intermediate_values, study)
     if len(metrics) in (2, 3):
-        chosen["pareto_front"] = lambda: plots.plot_pareto_front(study, target_names=list(metrics))
+        chosen["pareto_front"] = partial(plots.plot_pareto_front, study, target_names=list(metrics))
     return chosen
+
+
+def _value_at(index: int, trial: "FrozenTrial") -> float:
+    return float(trial.values[index])
 
 
 def _varies(name: str, trials: Sequence[Any]) -> bool:

@@ -67,9 +67,10 @@ def _manner_of(mission: MissionSpec, spec_json: str) -> Manner | str:
     ]
     try:
         first, second = (load_seeded(plan, interface)[0][0] for plan in plans)
+        has_own_weights = first.network() is None or _same_weights(first, second)
     except Exception as error:  # whatever a policy's constructor or its weights may raise
         return f"it cannot be loaded ({error})"
-    if first.network() is not None and not _same_weights(first, second):
+    if not has_own_weights:
         return "it has no weights of its own: CoGames gives it new random ones for every episode"
     candidates = _candidates(first)
     if not candidates:
