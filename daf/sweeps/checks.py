@@ -92,12 +92,15 @@ def _check_values(
     parameter: Parameter, space: Space, config: DAFConfig, compose: Compose, check: _Feasibility
 ) -> Iterator[Problem]:
     """The problems of values that no trial could validate."""
-    quick = compose_onto(config)
-    for index, sampled in enumerate(parameter.probes()[:MOST_PROBES]):
-        # Hydra explains a wrong key best; once it took the first value, the others go a shorter way.
-        own = compose if index == 0 or parameter.is_group else quick
+    quick, known = compose_onto(config), False
+    for sampled in parameter.probes()[:MOST_PROBES]:
+        # Hydra explains a wrong key best; once it has taken one value, the others go a shorter way.
+        own = quick if known and not parameter.is_group else compose
         problems = check.problems(lambda own=own, sampled=sampled: own({parameter.key: parameter.value(sampled)}))  # type: ignore[misc]
-        if problems and not _goes_with_others(parameter, sampled, space, compose, check):
+        known = known or not problems
+        # What is wrong with the value itself cannot be mended by other keys' values.
+        itself = any(problem.where == parameter.path for problem in problems)
+        if problems and (itself or not _goes_with_others(parameter, sampled, space, compose, check)):
             yield from problems
 
 
