@@ -19,6 +19,7 @@ TRAINING_TASKS = ("train", "quickstart")
 def daf_check_environment(config: DAFConfig) -> list[Problem]:
     """All checks; those that build a simulation or a policy only if the files and the device are there."""
     problems = daf_check_files(config) + daf_check_output(config) + daf_check_device(config)
+    problems += daf_check_comparison(config)
     if problems:
         return problems
     return daf_check_missions(config) + daf_check_policies(config)
@@ -75,6 +76,14 @@ def daf_check_device(config: DAFConfig) -> list[Problem]:
     )
 
 
+def daf_check_comparison(config: DAFConfig) -> list[Problem]:
+    """A comparison needs two policies at least."""
+    if config.task.name != "compare" or len(config.comparison.policies) > 1:
+        return []
+    hint = "For example: comparison.policies=[starter,random,noop]."
+    return [Problem("comparison.policies", "holds fewer than two policies.", hint)]
+
+
 def mission_specs(config: DAFConfig) -> list[MissionSpec]:
     """The missions that the config evaluates on."""
     names = expand_missions(list(config.evaluation.missions)) if config.evaluation.missions else [config.mission.name]
@@ -126,5 +135,7 @@ def _policies(config: DAFConfig) -> list[tuple[str, DAFPolicyConfig]]:
     evaluation = config.evaluation
     lists = (("evaluation.policies", evaluation.policies), ("evaluation.baselines", evaluation.baselines))
     extra = [(f"{key}.{index}", policy) for key, policies in lists for index, policy in enumerate(policies)]
+    if config.task.name == "compare":
+        return [(f"comparison.policies.{index}", policy) for index, policy in enumerate(config.comparison.policies)]
     only_listed = config.task.name == "evaluate" and evaluation.policies
     return extra if only_listed else [("policy", config.policy), *extra]

@@ -79,11 +79,29 @@ class Finished:
     cache_problem: str | None
 
 
+class EpisodeWorkers:
+    """Worker processes that stay warm from one call of `daf_play_episodes` to the next; a context manager.
+
+    Args:
+        count: number of processes, at least 1. All start at once, each in the few seconds that its imports take.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.pool = WorkerPool(f"{__name__}:work", count, initializer=f"{__name__}:warm_up")
+
+    def __enter__(self) -> "EpisodeWorkers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.close()
+
+
 def daf_play_episodes(
     plans: Sequence[EpisodePlan],
     *,
     backend: Backend = "auto",
-    workers: int = 1,
+    workers: int | EpisodeWorkers = 1,
     cache: CacheMode = "off",
     cache_dir: Path | None = None,
     time_limit_s: float | None = None,
@@ -98,7 +116,8 @@ def daf_play_episodes(
     Args:
         backend: ``official`` plays through CoGames' own rollout, ``batched`` plays many episodes side by side, and
             ``auto`` batches what can be batched.
-        workers: number of processes. One without a time limit is this process itself.
+        workers: number of processes, or processes that are there already. One without a time limit is this process
+            itself.
         cache: ``read`` uses earlier records, ``on`` adds new ones as well.
         cache_dir: folder of the cache; by default `daf.episode_cache.default_cache_dir`.
         time_limit_s: seconds that one episode may take. Episodes played side by side share the sum of their limits.
@@ -109,7 +128,8 @@ def daf_play_episodes(
         DAFConfigError: arguments out of range, plans that the batched backend cannot play, or a cache folder that
             cannot be written.
     """
-    _check(backend, workers, cache, time_limit_s)
+    count = workers.count if isinstance(workers, EpisodeWorkers) else workers
+    _check(backend, count, cache, time_limit_s)
     directory = cache_dir or default_cache_dir()
     if cache == "on":
         _check_writable(directory)
@@ -119,7 +139,7 @@ def daf_play_episodes(
     if missing := evaluation.missing():
         with _player(workers, time_limit_s, len(missing)) as player:
             backends = _choose_backends(missing, backend, player)
-            player.play(evaluation, _make_chunks(backends, workers, directory if cache == "on" else None))
+            player.play(evaluation, _make_chunks(backends, count, directory if cache == "on" else None))
     return evaluation.outcomes()
 
 
@@ -253,13 +273,15 @@ def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
 
 
 @contextlib.contextmanager
-def _player(workers: int, time_limit_s: float | None, episodes: int) -> "Iterator[_Player]":
-    if workers == 1 and time_limit_s is None:
+def _player(workers: int | EpisodeWorkers, time_limit_s: float | None, episodes: int) -> "Iterator[_Player]":
+    if isinstance(workers, EpisodeWorkers):
+        yield _PlayOnWorkers(workers.pool, time_limit_s)
+    elif workers == 1 and time_limit_s is None:
         with _one_torch_thread():
             yield _PlayHere()
-        return
-    with WorkerPool(f"{__name__}:work", min(workers, episodes), initializer=f"{__name__}:warm_up") as pool:
-        yield _PlayOnWorkers(pool, time_limit_s)
+    else:
+        with EpisodeWorkers(min(workers, episodes)) as own:
+            yield _PlayOnWorkers(own.pool, time_limit_s)
 
 
 class _PlayHere:

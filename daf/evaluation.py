@@ -19,6 +19,8 @@ from daf.results import ResultTable, TaskResult
 from daf.tracking import Tracker
 
 LEVEL = 0.95
+# Workers take about five seconds to import what they need; one process plays this much in ten to twenty.
+AGENT_STEPS_WORTH_A_POOL = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +123,19 @@ def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan]) -> list[
         return daf_play_episodes(
             plans,
             backend=evaluation.backend,
-            workers=evaluation.workers or len(os.sched_getaffinity(0)),
+            workers=evaluation.workers or worker_count(plans),
             cache=evaluation.cache,
             time_limit_s=evaluation.time_limit_s,
             on_episode=on_episode,
         )
+
+
+def worker_count(plans: Sequence[EpisodePlan]) -> int:
+    """One process a core, or this one alone for work that would be done before the others had started."""
+    from daf.bridge.missions import max_steps
+
+    agent_steps = sum(max_steps(plan.mission) * len(plan.assignments) for plan in plans)
+    return 1 if agent_steps < AGENT_STEPS_WORTH_A_POOL else len(os.sched_getaffinity(0))
 
 
 def _warn_about_untrained(policies: Iterable[PolicySpec], tracker: Tracker) -> None:

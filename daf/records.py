@@ -26,6 +26,8 @@ class MissionSpec:
         cogs: number of agents, or None for the mission's own.
         max_steps: length of an episode in steps, or None for the mission's own.
         difficulty: ``easy``, ``medium``, ``hard`` or None.
+        map_seed: seed of the map in every episode, or None for the episode's own. A map without a seed has no use for it.
+        without_rewards: terms that are taken out of every agent's reward.
     """
 
     name: str
@@ -33,6 +35,8 @@ class MissionSpec:
     cogs: int | None = None
     max_steps: int | None = None
     difficulty: str | None = None
+    map_seed: int | None = None
+    without_rewards: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +124,19 @@ class EpisodeRecord:
         own = [s for s, assigned in zip(self.stats["agent"], self.assignments, strict=True) if assigned == policy_index]
         names = sorted({name for stats in own for name in stats})
         return {name: sum(float(stats.get(name, 0.0)) for stats in own) / len(own) for name in names}
+
+    def value(self, metric: str, policy_index: int = 0) -> float:
+        """One metric: ``reward``, ``steps``, ``game/<stat>`` or ``agent/<stat>`` (mean over the policy's agents).
+
+        A stat that is absent is 0: CoGames leaves out what nothing happened to.
+        """
+        if metric == "reward":
+            return self.reward(policy_index)
+        if metric == "steps":
+            return float(self.steps)
+        kind, _, name = metric.partition("/")
+        stats = self.stats["game"] if kind == "game" else self.agent_stats(policy_index)
+        return float(stats.get(name, 0.0))
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `from_dict` gives an equal record back."""

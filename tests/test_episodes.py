@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from daf.episodes import Chunk, EpisodeFailure, Outcome, _Evaluation, _make_chunks, daf_play_episodes
+from daf.episodes import Chunk, EpisodeFailure, EpisodeWorkers, Outcome, _Evaluation, _make_chunks, daf_play_episodes
 from daf.errors import DAFConfigError
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 
@@ -270,3 +270,15 @@ daf_play_episodes([trouble("hang", Path({str(tmp_path / "started")!r}))] * 2, ba
 def is_running(pid: int) -> bool:
     """Whether a process runs; one that has ended may wait to be reaped by nobody."""
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_warm_workers_serve_many_calls() -> None:
+    plans = [plan("noop", seed) for seed in range(3)]
+    with EpisodeWorkers(1) as workers:
+        first = daf_play_episodes(plans[:2], workers=workers)
+        processes = {child.pid for child in psutil.Process().children()}
+        second = daf_play_episodes(plans, workers=workers)
+        assert processes == {child.pid for child in psutil.Process().children()}
+    assert not processes & {child.pid for child in psutil.Process().children()}
+    assert timeless(second)[:2] == timeless(first)
+    assert timeless(second) == timeless(daf_play_episodes(plans))

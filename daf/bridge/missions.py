@@ -27,8 +27,8 @@ def build_mission(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
         The mission's full label (variants included) and a configuration of its own, safe to change.
 
     Raises:
-        ValueError: unknown mission, variant or difficulty, more cogs than the site allows, a mission file that
-            cannot be read or that was given options which CoGames would silently drop.
+        ValueError: unknown mission, variant, difficulty or reward term, more cogs than the site allows, a mission file
+            that cannot be read or that was given options which CoGames would silently drop.
     """
     label, config, _ = _built(spec, _file_time(spec))
     return label, config.model_copy(deep=True)
@@ -62,7 +62,27 @@ def _built(spec: MissionSpec, file_time: int | None) -> tuple[str, "MettaGridCon
             difficulty=spec.difficulty,
         )
         name = config.label or name
+    _fix_map(config, spec)
+    _drop_rewards(config, spec)
     return name, config, digest(config.model_dump(mode="json", exclude={"label"}, warnings=False))
+
+
+def _fix_map(config: "MettaGridConfig", spec: MissionSpec) -> None:
+    from mettagrid.map_builder.map_builder import HasSeed
+
+    if spec.map_seed is not None and isinstance(config.game.map_builder, HasSeed):
+        config.game.map_builder.seed = spec.map_seed
+
+
+def _drop_rewards(config: "MettaGridConfig", spec: MissionSpec) -> None:
+    agents = [*config.game.agents, config.game.agent]
+    known = sorted({term for agent in agents for term in agent.rewards})
+    unknown = sorted(set(spec.without_rewards) - set(known))
+    if unknown:
+        has = f"It has {', '.join(known)}" if known else "It has none"
+        raise ValueError(f"{spec.name} has no reward term {', '.join(unknown)}. {has}.")
+    for agent in agents:
+        agent.rewards = {name: term for name, term in agent.rewards.items() if name not in spec.without_rewards}
 
 
 def _build_from_file(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
@@ -158,3 +178,8 @@ def why_unplayable(spec: MissionSpec) -> str | None:
 def agent_count(spec: MissionSpec) -> int:
     """Number of agents in an episode of the mission."""
     return int(_built(spec, _file_time(spec))[1].game.num_agents)
+
+
+def max_steps(spec: MissionSpec) -> int:
+    """Length of an episode of the mission in steps."""
+    return int(_built(spec, _file_time(spec))[1].game.max_steps)

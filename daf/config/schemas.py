@@ -41,6 +41,7 @@ Fraction = Annotated[Real, Field(ge=0, le=1)]
 Metric = Annotated[
     str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+|train/(reward|agent_steps|seconds))$")
 ]
+EpisodeMetric = Annotated[str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+)$")]
 MissionName = Annotated[Text, AfterValidator(mission_name)]
 MissionPattern = Annotated[Text, AfterValidator(mission_pattern)]
 VariantName = Annotated[Text, AfterValidator(variant_name)]
@@ -159,6 +160,96 @@ class DAFEvaluationConfig(Schema):
         return {**data, **{key: [policy_from_text(item) for item in items] for key, items in lists.items()}}
 
 
+class DAFComparisonConfig(Schema):
+    """Which policies are compared, by what, and when to stop."""
+
+    policies: tuple[DAFPolicyConfig, ...]
+    metric: EpisodeMetric
+    level: Annotated[Real, Field(gt=0.5, lt=1)]
+    stopping: Literal["fixed", "sequential"]
+    margin: Positive | None
+    round_episodes: Count
+    max_episodes: Count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _policies_by_name(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not isinstance(data.get("policies"), list | tuple):
+            return data
+        return {**data, "policies": [policy_from_text(item) for item in data["policies"]]}
+
+    @model_validator(mode="after")
+    def _sequential_needs_a_margin(self) -> "DAFComparisonConfig":
+        if self.stopping == "sequential" and self.margin is None:
+            raise ValueError(
+                "stopping=sequential needs margin: the smallest difference that matters, in the unit of the metric"
+            )
+        return self
+
+
+ListedPolicy = Annotated[DAFPolicyConfig, BeforeValidator(lambda item: policy_from_text(item))]
+Level = Annotated[Real, Field(gt=0.5, lt=1)]
+
+
+class DAFVorConfig(Schema):
+    """Against whom the configured policy's value over replacement is measured."""
+
+    pool: tuple[ListedPolicy, ...]
+    fixed_map: bool
+    level: Level
+
+
+class DAFTournamentConfig(Schema):
+    """Who meets in mixed teams, and how often."""
+
+    policies: tuple[ListedPolicy, ...]
+    seeds: Count
+    level: Level
+
+
+class DAFBenchmarkConfig(Schema):
+    """A suite of missions, and the algorithms that are scored on it."""
+
+    suite: Literal["quick", "diagnostic", "integrated", "spanning", "cogsguard", "all"]
+    algorithms: dict[Text, Annotated[tuple[ListedPolicy, ...], BeforeValidator(_listed), Field(min_length=1)]]
+    scripted: Annotated[tuple[ListedPolicy, ...], Field(min_length=1)]
+    level: Level
+
+
+class DAFPartConfig(Schema):
+    """One part of an ablation: what happens when it is switched off.
+
+    Attributes:
+        set: dotted keys of `policy`, `mission` or `variant` to the values that replace theirs.
+        without_variants: variants that are left out.
+        without_rewards: terms that are taken out of every agent's reward.
+        zero: modules or parameters of the policy's weights that become 0.
+    """
+
+    set: dict[str, Any] = Field(default_factory=dict)
+    without_variants: tuple[Text, ...] = ()
+    without_rewards: tuple[Text, ...] = ()
+    zero: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _switches_something_off(self) -> "DAFPartConfig":
+        if not (self.set or self.without_variants or self.without_rewards or self.zero):
+            raise ValueError("a part needs set, without_variants, without_rewards or zero")
+        for key in self.set:
+            if key.partition(".")[0] not in {"policy", "mission", "variant"}:
+                raise ValueError(f"{key} does not change how a trained policy plays; policy, mission and variant do")
+        return self
+
+
+class DAFAblationConfig(Schema):
+    """Parts to switch off, and what is measured."""
+
+    parts: dict[Text, DAFPartConfig]
+    pairs: bool
+    metric: EpisodeMetric
+    level: Level
+
+
 class DAFTrackingConfig(Schema):
     """Where MLflow keeps the results."""
 
@@ -273,6 +364,11 @@ class DAFConfig(Schema):
     optimizer: DAFOptimizerConfig
     training: DAFTrainingConfig
     evaluation: DAFEvaluationConfig
+    comparison: DAFComparisonConfig
+    vor: DAFVorConfig
+    tournament: DAFTournamentConfig
+    benchmark: DAFBenchmarkConfig
+    ablation: DAFAblationConfig
     tracking: DAFTrackingConfig
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig

@@ -128,8 +128,13 @@ def compare_two(
 
 
 def mean_with_interval(sample: ArrayLike, *, level: float = 0.95, rng: np.random.Generator) -> Estimate:
-    """Mean of a sample of episodes, (E,), with its interval from 5 episodes on (`estimates`). Errors as `compare`."""
-    scores = checked_scores(np.asarray(sample, dtype=np.float64)[None, None, ...], ("sample",), ("mission",))
+    """Mean of a sample of episodes, (E,), or of missions of equal weight, (M, E), with its interval from 5 episodes on.
+
+    The methods stand in `estimates`. Errors as `compare`.
+    """
+    array = np.asarray(sample, dtype=np.float64)
+    missions = array if array.ndim > 1 else array[None, ...]
+    scores = checked_scores(missions[None, ...], ("sample",), [str(number) for number in range(len(missions))])
     checked_level(level)
     value = scores.mean()
     if scores.shape[2] < MIN_EPISODES:

@@ -19,6 +19,7 @@ from daf.sweeps.plots import daf_plot_sweep
 from daf.sweeps.space import Compose, Space
 from daf.sweeps.state import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, default_storage, open_storage
+from daf.sweeps.trial import initializer
 from daf.sweeps.winner import write_winner
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _work(
 
     sweep = request.config.sweep
     with (
-        WorkerPool("daf.sweeps.trial:work", sweep.n_jobs, initializer="daf.sweeps.trial:warm_up") as pool,
+        WorkerPool("daf.sweeps.trial:work", sweep.n_jobs, initializer=initializer(request.config)) as pool,
         live_view() as show,
     ):
         engine = Engine(stored, request, tracker, pool, show)

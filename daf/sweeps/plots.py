@@ -97,7 +97,7 @@ def _draw(path: Path, plot: Callable[[], Any]) -> Path | None:
                 figure.set_size_inches(side, side if drawn.ndim > 1 else 4.5)
             figure.savefig(path, dpi=DPI, bbox_inches="tight")
         except Exception as error:
-            log.warning("the plot %s was left out: %s", path.name, error)
+            log.debug("the plot %s was left out: %s", path.name, error)
             return None
         finally:
             pyplot.close("all")

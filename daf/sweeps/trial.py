@@ -118,14 +118,27 @@ class _Progress:
 
 
 def warm_up() -> None:
-    """Imports, once in a worker's life, everything that a trial needs."""
+    """Imports, once in a worker's life, what training and playing need."""
     from daf import episodes
     from daf.bridge.imports import contained
 
+    warm_up_tracking()
     episodes.warm_up()
     with contained():
-        for module in ("cogames.train", "mlflow", "daf.training", "daf.evaluation", "pandas"):
+        for module in ("cogames.train", "daf.training", "daf.evaluation"):
             importlib.import_module(module)
+
+
+def warm_up_tracking() -> None:
+    """Imports what every trial needs, whatever its task."""
+    importlib.import_module("mlflow")
+    logging.getLogger().setLevel(logging.INFO)
+
+
+def initializer(config: DAFConfig) -> str:
+    """What a worker does before its first trial, for a `WorkerPool`."""
+    plays = config.task.name in (*TRAINING_TASKS, "evaluate")
+    return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 
 
 def work(job: TrialJob, line: Line) -> TrialOutcome:

@@ -14,7 +14,7 @@ STATE_NAMES = ("lstm_h", "lstm_c")
 EMPTY = 255  # the byte with which the engine fills the tokens that it does not need
 # Episodes per forward pass. Always the same number, idle ones included, since a matrix product can round differently
 # when its shape changes, and an episode must not depend on how many others are in flight.
-EPISODES_PER_PASS = 16
+EPISODES_PER_PASS = 8
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,49 @@
+"""Values that develop: learning curves, and the trials of a sweep."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from daf.visualization.style import COLOURS, MARKERS, styled_figure
+
+
+def moving_mean(values: Sequence[float], window: int) -> list[float]:
+    """Centred moving mean of the same length; at the ends over the points that there are."""
+    half = window // 2
+    return [float(np.mean(values[max(0, i - half) : i + half + 1])) for i in range(len(values))]
+
+
+def daf_plot_training_curves(
+    curves: Mapping[str, Sequence[tuple[int, float]]],
+    path: Path,
+    *,
+    references: Mapping[str, float] | None = None,
+    metric: str = "mean episode reward",
+    window: int = 1,
+) -> Path:
+    """Learning curves: a metric against agent steps.
+
+    Args:
+        curves: name to (agent steps, value) points.
+        window: points in the moving mean that is drawn as the line; with more than 1 the points stand behind it.
+        references: name to value, drawn as dashed horizontal lines (for example the held-out reward of a baseline).
+    """
+    with styled_figure(path) as (_, axes):
+        for index, (name, points) in enumerate(curves.items()):
+            steps, values = zip(*points, strict=True) if points else ((), ())
+            colour = COLOURS[index % len(COLOURS)]
+            line = moving_mean(values, window)
+            label = f"{name}, mean of {window} points" if window > 1 else name
+            axes.plot(steps, line, label=label, color=colour, linewidth=1.8)
+            axes.plot(steps, values, MARKERS[index % len(MARKERS)], color=colour, markersize=3, alpha=0.45)
+        for index, (name, value) in enumerate((references or {}).items(), start=len(curves)):
+            colour = COLOURS[index % len(COLOURS)]
+            axes.axhline(
+                value, color=colour, linestyle=((0, (4 + 2 * index, 2))), linewidth=1.2, label=f"{name} (held-out)"
+            )
+        axes.set_xlabel("agent steps")
+        axes.set_ylabel(metric)
+        axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
+        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
+    return path

@@ -1,0 +1,199 @@
+"""The engine on real workers, a real study and a real tracking store; the trials themselves take no time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from mlflow import MlflowClient
+
+from daf.config import DAFConfig, daf_save_config
+from daf.errors import DAFConfigError, DAFError
+from daf.sweeps import daf_grid_search, daf_random_search, daf_sweep_best_config, daf_sweep_status
+from daf.sweeps.study import load_stored
+from tests.sweeps import tasks
+
+Load = Callable[..., DAFConfig]
+
+
+def _task(load: Load, name: str, *overrides: str) -> DAFConfig:
+    return load(f"task.name={name}", f"task.function={tasks.__name__}.{name}", *overrides)
+
+
+def _children(config: DAFConfig, parent: str) -> list[Any]:
+    client = MlflowClient(config.tracking.uri)
+    experiment = client.get_experiment_by_name(config.tracking.experiment)
+    return client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent}'")
+
+
+def test_a_sweep_finds_the_best_and_files_every_trial(tiny: Load, tmp_path: Path) -> None:
+    config = _task(tiny, "quadratic", "sweep.n_jobs=2")
+    result = daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3, 1e-2], "training.gamma": [0.9, 0.99]})
+    assert (result.status.complete, result.status.best_values) == (6, (0.0,))
+    assert tasks.runs(tmp_path) == {1e-4: 2, 1e-3: 2, 1e-2: 2}
+    children = _children(config, result.run_id)
+    assert {run.info.run_name for run in children} >= {"lr=0.001 gamma=0.9", "lr=0.01 gamma=0.99"}
+    assert {run.info.status for run in children} == {"FINISHED"}
+    assert all(float(run.data.params["optimizer.lr"]) in (1e-4, 1e-3, 1e-2) for run in children)
+    plots = {file.path for file in MlflowClient(config.tracking.uri).list_artifacts(result.run_id, "plots")}
+    drawn = ("history", "importances", "parallel_coordinates", "slice", "contour")
+    assert plots == {f"plots/{name}.png" for name in drawn}
+
+
+def test_the_same_sweep_goes_on_under_the_same_run(tiny: Load, tmp_path: Path) -> None:
+    config = _task(tiny, "quadratic")
+    space = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+    first = daf_random_search(config, space, 2)
+    more = daf_random_search(config.model_copy(update={"output_dir": str(tmp_path / "out2")}), space, 3)
+    assert (more.run_id, more.study_name) == (first.run_id, first.study_name)
+    assert list(tasks.runs(tmp_path).values()) == [1, 1, 1]
+    assert [path.name for path in (tmp_path / "out2").iterdir() if path.name.isdigit()] == ["2"]
+
+
+def test_failures_are_tried_again_and_a_lasting_one_is_never_best(tiny: Load, tmp_path: Path) -> None:
+    flaky = daf_grid_search(_task(tiny, "fails_once", "sweep.n_jobs=2"), {"optimizer.lr": [1e-3, 1e-2]})
+    assert (flaky.status.complete, flaky.status.failed) == (2, 0)
+    config = _task(tiny, "fails_above", "seed=1")
+    result = daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3, 1e-2]})
+    assert (result.status.complete, result.status.failed, result.status.best) == (2, 1, 1)
+    failed = [run for run in _children(config, result.run_id) if run.info.status == "FAILED"]
+    assert [run.info.run_name for run in failed] == ["lr=0.01"] * 2
+    files = {file.path for file in MlflowClient(config.tracking.uri).list_artifacts(failed[0].info.run_id)}
+    assert {"traceback.txt", "trial.log", "config.yaml"} <= files
+
+
+def test_too_many_failures_end_the_sweep(tiny: Load) -> None:
+    config = _task(tiny, "fails_above", "sweep.max_retries=0")
+    with pytest.raises(DAFError, match=r"max_failure_rate.*too high"):
+        daf_grid_search(config, {"optimizer.lr": [2e-3, 3e-3, 4e-3, 1e-3]})
+    assert daf_sweep_status(_grid(config, [2e-3, 3e-3, 4e-3, 1e-3])).failed == 3
+
+
+def _grid(config: DAFConfig, values: list[float]) -> DAFConfig:
+    from daf.sweeps.api import _with_sweep
+
+    return _with_sweep(config, space={"optimizer.lr": values}, sampler="grid")
+
+
+def test_combinations_that_make_no_config_cost_nothing(tiny: Load, tmp_path: Path) -> None:
+    config = _task(tiny, "quadratic")
+    space = {"training.minibatch_size": [16, 128], "training.bptt_horizon": [8, 64], "optimizer.lr": [1e-3]}
+    result = daf_grid_search(config, space)
+    assert (result.status.complete, result.status.failed) == (3, 1)
+    assert tasks.runs(tmp_path) == {1e-3: 3}
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"optimizer.learning_rate": [1, 2]}, "optimizer.learning_rate"),
+        ({"optimizer.lr": [-1.0, 1e-3]}, "optimizer.lr"),
+        ({"variant.names": [["nonsense"]]}, "nonsense"),
+        ({"policy": ["nope"]}, "nope"),
+        ({"mission.cogs": [2, 50]}, "mission"),
+    ],
+)
+def test_a_wrong_space_is_told_before_anything_is_created(
+    tiny: Load, tmp_path: Path, space: dict[str, list[Any]], message: str
+) -> None:
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(DAFConfigError, match=message):
+        daf_grid_search(tiny(), space)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_several_objectives_give_a_front(tiny: Load) -> None:
+    objectives = ("objective.metric=[reward,steps]", "objective.direction=[maximize,maximize]")
+    config = _task(tiny, "two_objectives", *objectives)
+    result = daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3]})
+    assert result.status.front == (0, 1)
+    assert result.objective == (1e-4, -1e-4)
+
+
+def test_the_best_config_is_given_back(tiny: Load) -> None:
+    config = _grid(_task(tiny, "quadratic"), [1e-4, 1e-3])
+    daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3]})
+    best = daf_sweep_best_config(config)
+    assert best.optimizer.lr == 1e-3
+    assert best.output_dir == config.output_dir
+
+
+SCRIPT = """
+import sys
+from daf.config import daf_load_config
+from daf.run import _exit_code
+from daf.sweeps import daf_launch_sweep
+sys.exit(_exit_code(lambda: daf_launch_sweep(daf_load_config(sys.argv[1]))))
+"""
+
+
+def _start(config: DAFConfig, path: Path) -> "subprocess.Popen[bytes]":
+    daf_save_config(config, path)
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(path)], cwd=Path(__file__).parents[2])
+
+
+def _wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            if found := what():
+                return found
+        except (DAFError, psutil.Error, json.JSONDecodeError):
+            pass
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def _workers(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    return [child for child in psutil.Process(process.pid).children() if "daf.workers" in " ".join(child.cmdline())]
+
+
+def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_path: Path) -> None:
+    values = [1e-4, 2e-4, 3e-4, 4e-4, 5e-4]
+    config = _grid(_task(tiny, "slow", "sweep.n_jobs=2", "sweep.name=killed"), values)
+    first = _start(config, tmp_path / "config.yaml")
+    _wait_for(lambda: daf_sweep_status(config).complete >= 1)
+    _wait_for(lambda: daf_sweep_status(config).running == 2)
+    victim = _workers(first)[0]
+    victim.kill()
+    _wait_for(lambda: daf_sweep_status(config).complete >= 3 and daf_sweep_status(config).running)
+    left = _workers(first)
+    first.kill()
+    first.wait()
+    _wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in left))
+    status = daf_sweep_status(config)
+    assert status.interrupted >= 1
+    assert status.running == 0
+
+    assert _start(config, tmp_path / "config.yaml").wait() == 0
+    trials = load_stored(config).get_trials()
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 5
+    assert sorted(trial.params["optimizer.lr"] for trial in trials) == values
+    assert tasks.runs(tmp_path) == dict.fromkeys(values, 1), "no finished trial ran twice"
+    children = _children(config, load_stored(config).user_attrs["parent_run_id"])
+    finished = [run.info.run_name for run in children if run.info.status == "FINISHED"]
+    assert sorted(finished) == [f"lr={value:.4g}" for value in values]
+    assert {run.info.status for run in children} <= {"FINISHED", "FAILED", "KILLED"}, "none seems to run on"
+
+
+def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_path: Path) -> None:
+    config = _grid(_task(tiny, "slow", "sweep.n_jobs=2", "sweep.name=stopped"), [1e-4, 2e-4, 3e-4, 4e-4])
+    process = _start(config, tmp_path / "config.yaml")
+    _wait_for(lambda: daf_sweep_status(config).complete >= 1 and daf_sweep_status(config).running)
+    workers = _workers(process)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(30) == 130
+    assert not any(worker.is_running() and worker.status() != "zombie" for worker in workers)
+    parent = load_stored(config).user_attrs["parent_run_id"]
+    assert MlflowClient(config.tracking.uri).get_run(parent).info.status == "KILLED"
+    assert daf_sweep_status(config).interrupted >= 1
+    assert _start(config, tmp_path / "config.yaml").wait() == 0
+    assert daf_sweep_status(config).complete == 4
+    assert MlflowClient(config.tracking.uri).get_run(parent).info.status == "FINISHED"

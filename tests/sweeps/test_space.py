@@ -1,0 +1,135 @@
+"""Search spaces: from the command line and from YAML to values in a config."""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from pydantic import ValidationError
+
+from daf.config import DAFConfig, DAFParameterConfig
+from daf.config.expressions import check_expression, evaluate_expression
+from daf.config.override_syntax import override_text, split_overrides
+from daf.sweeps.composition import compose_onto
+from daf.sweeps.space import Parameter, Space, trial_name
+
+
+def _parameter(key: str, config: Any) -> Parameter:
+    return Parameter(key, DAFParameterConfig.model_validate(config))
+
+
+def _space(space: dict[str, Any]) -> Space:
+    return Space.from_config({key: DAFParameterConfig.model_validate(value) for key, value in space.items()})
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("1e-4,3e-4", [1e-4, 3e-4]),
+        ("choice(a,b)", ["a", "b"]),
+        ("range(0,4)", [0, 1, 2, 3]),
+        ("range(0,1,0.25)", [0.0, 0.25, 0.5, 0.75]),
+        ("[credit],[]", [["credit"], []]),
+    ],
+)
+def test_finite_sweeps_of_the_command_line(text: str, values: list[Any]) -> None:
+    _, swept = split_overrides([f"key.a={text}"])
+    parameter = _parameter("key.a", swept["key.a"])
+    finite = parameter.finite_values()
+    assert finite is not None
+    assert [parameter.value(sampled) for sampled in finite] == values
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "log"),
+    [
+        ("interval(1,64)", float, False),
+        ("int(interval(1,64))", int, False),
+        ("tag(log,interval(1e-4,1e-2))", float, True),
+        ("tag(log,int(interval(1,64)))", int, True),
+    ],
+)
+def test_intervals_of_the_command_line(text: str, kind: type, log: bool) -> None:
+    _, swept = split_overrides([f"key.a={text}"])
+    parameter = _parameter("key.a", swept["key.a"])
+    trial = optuna.create_study().ask()
+    value = parameter.suggest(trial)
+    assert isinstance(value, kind)
+    assert trial.distributions["key.a"].log is log  # type: ignore[attr-defined]
+    assert parameter.finite_values() is None or kind is int
+
+
+def test_fixed_and_swept_overrides_are_told_apart() -> None:
+    fixed, swept = split_overrides(["a.b=1", "c.d=1,2", "policy=lstm,puffer", "+policy.init_kwargs.h=1,2", "x=(("])
+    assert fixed == ["a.b=1", "x=(("]
+    assert list(swept) == ["c.d", "policy", "+policy.init_kwargs.h"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [1, 1e-5, True, None, "lstm", "a b", "true", "1", "x=1,2", "it's", "back\\slash'", ["a b", 1], {"x": "y:z"}, ""],
+)
+def test_hydra_reads_back_what_is_written(value: Any) -> None:
+    override = OverridesParser.create().parse_override(override_text("key", value))
+    assert override.value() == value
+
+
+@pytest.mark.parametrize(("text", "x", "value"), [("1 - x", 0.005, 0.995), ("2 ** x", 3, 8), ("-x / 4", 1.0, -0.25)])
+def test_transforms(text: str, x: float, value: float) -> None:
+    assert evaluate_expression(check_expression(text), x) == value
+
+
+@pytest.mark.parametrize("text", ["__import__('os')", "y + 1", "x.real", "lambda: x", "1 -"])
+def test_only_arithmetic_is_a_transform(text: str) -> None:
+    with pytest.raises(ValueError, match="x"):
+        check_expression(text)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"low": 1},
+        {"low": 2, "high": 1},
+        {"low": 0, "high": 1, "log": True},
+        {"choices": []},
+        "3",
+        {"choices": [1], "low": 1},
+    ],
+)
+def test_a_parameter_that_is_none(wrong: Any) -> None:
+    with pytest.raises(ValidationError):
+        DAFParameterConfig.model_validate(wrong)
+
+
+def test_a_grid_has_each_point_once_and_conditions_hold(tiny: Callable[..., DAFConfig]) -> None:
+    space = _space(
+        {
+            "training.bptt_horizon": {"choices": [16, 32], "when": {"policy": "lstm"}},
+            "policy": ["lstm", "stateless"],
+            "training.update_epochs": [1, 2],
+        }
+    )
+    points = space.grid(compose_onto(tiny()))
+    assert len(points) == 2 * 2 + 2
+    assert all(("training.bptt_horizon" in point) == (point["policy"] == "lstm") for point in points)
+
+
+def test_a_condition_may_look_at_the_config(tiny: Callable[..., DAFConfig]) -> None:
+    space = _space({"training.bptt_horizon": {"choices": [16, 32], "when": {"policy.class_path": ["lstm"]}}})
+    assert len(space.grid(compose_onto(tiny()))) == 2
+    assert space.grid(compose_onto(tiny("policy=stateless"))) == [{}]
+
+
+def test_groups_and_values_reach_the_config(tiny: Callable[..., DAFConfig]) -> None:
+    space = _space({"training.gamma": {"low": 0.01, "high": 0.01, "transform": "1 - x"}, "policy": ["puffer"]})
+    compose = compose_onto(tiny())
+    assignments = space.suggest(optuna.create_study().ask(), compose)
+    config = compose(assignments)
+    assert (config.training.gamma, config.policy.class_path) == (0.99, "puffer")
+    assert trial_name(assignments) == "policy=puffer gamma=0.99"
+
+
+def test_names_stay_clear_where_two_keys_end_alike() -> None:
+    assert trial_name({"optimizer.lr": 3e-4, "x.a.lr": 1}) == "optimizer.lr=0.0003 x.a.lr=1"

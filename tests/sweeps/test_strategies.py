@@ -1,0 +1,79 @@
+"""Samplers and pruners: each one by name, and one of the user's own."""
+
+from collections.abc import Callable
+
+import optuna
+import pytest
+
+from daf.config import DAFConfig
+from daf.config.names import PRUNERS, SAMPLERS
+from daf.errors import DAFConfigError
+from daf.sweeps.api import _with_sweep
+from daf.sweeps.strategies import make_pruner, make_sampler
+
+
+class OwnSampler(optuna.samplers.RandomSampler):
+    """A user's."""
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_every_sampler_samples(tiny: Callable[..., DAFConfig], name: str) -> None:
+    if name == "cmaes":
+        pytest.importorskip("cmaes")
+    directions = ["maximize", "minimize"] if name.startswith("nsga") else ["maximize"]
+    study = optuna.create_study(directions=directions, sampler=make_sampler(tiny(), name, 0))
+    for _ in range(12):
+        trial = study.ask()
+        x, y = trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+        study.tell(trial, [x - y, x][: len(directions)])
+    assert len({tuple(trial.params.values()) for trial in study.trials}) > 8
+
+
+@pytest.mark.parametrize("name", PRUNERS)
+def test_every_pruner_prunes_a_hopeless_trial(tiny: Callable[..., DAFConfig], name: str) -> None:
+    config = _with_sweep(tiny(), space={}, pruner=name)
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(config))
+    for _ in range(8):
+        trial = study.ask()
+        for step in range(25, 501, 25):
+            trial.report(1.0 + trial.number / 10, step)
+        study.tell(trial, 1.0 + trial.number / 10)
+    hopeless = study.ask()
+    pruned = False
+    for step in range(25, 501, 25):
+        hopeless.report(-1.0, step)
+        pruned = pruned or hopeless.should_prune()
+    assert pruned
+
+
+def test_patience_prunes_what_stands_still(tiny: Callable[..., DAFConfig]) -> None:
+    study = optuna.create_study(direction="maximize", pruner=make_pruner(tiny("sweep.patience=3")))
+    trial = study.ask()
+    decisions = []
+    for step, value in enumerate([1, 2, 3, 3, 3, 3, 3]):
+        trial.report(value, step)
+        decisions.append(trial.should_prune())
+    assert decisions[:4] == [False] * 4
+    assert decisions[-1]
+
+
+def test_a_sampler_of_the_users_own(tiny: Callable[..., DAFConfig]) -> None:
+    config = tiny(f"sweep.sampler={__name__}.OwnSampler")
+    assert config.sweep.sampler is not None
+    assert type(make_sampler(config, config.sweep.sampler, 0)).__name__ == "OwnSampler"
+
+
+def test_wrong_arguments_are_told(tiny: Callable[..., DAFConfig]) -> None:
+    config = tiny("+sweep.sampler_kwargs.nonsense=1")
+    with pytest.raises(DAFConfigError, match="nonsense"):
+        make_sampler(config, "tpe", 0)
+
+
+def test_an_unknown_sampler_is_told_with_those_that_there_are(tiny: Callable[..., DAFConfig]) -> None:
+    with pytest.raises(DAFConfigError, match="cmaes"):
+        tiny("sweep.sampler=cma")
+
+
+def test_pruning_is_for_one_objective(tiny: Callable[..., DAFConfig]) -> None:
+    with pytest.raises(DAFConfigError, match="single"):
+        tiny("objective=reward_and_time", "sweep.pruner=median")

@@ -1,0 +1,140 @@
+"""The stored study: what it refuses, how it goes on, what it never does twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+import optuna
+import pytest
+
+from daf.config import DAFConfig
+from daf.errors import DAFConfigError
+from daf.sweeps.api import _with_sweep
+from daf.sweeps.composition import compose_onto
+from daf.sweeps.space import Space
+from daf.sweeps.study import StoredStudy, default_storage, is_dead, open_storage, owner, study_name
+
+LR = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
+
+
+def _open(config: DAFConfig) -> StoredStudy:
+    space = Space.from_config(config.sweep.space)
+    grid = space.grid(compose_onto(config)) if space.is_finite else None
+    return StoredStudy(config, open_storage(config), space, grid)
+
+
+def _sampled(stored: StoredStudy, config: DAFConfig) -> Any:
+    trial = stored.next_trial()
+    if trial is None:
+        return None
+    values = Space.from_config(config.sweep.space).suggest(trial, compose_onto(config))
+    stored.study.tell(trial, values["optimizer.lr"])
+    return values["optimizer.lr"]
+
+
+def test_the_same_command_has_the_same_name_and_another_has_not(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space=LR)
+    same = config.model_copy(update={"output_dir": "elsewhere", "device": "auto"})
+    assert study_name(config) == study_name(same)
+    assert study_name(config) != study_name(_with_sweep(tiny("training.gamma=0.9"), space=LR))
+    assert study_name(config) != study_name(_with_sweep(tiny(), space=LR, sampler="random"))
+
+
+def test_a_grid_is_walked_through_once_over_several_runs(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space={"optimizer.lr": [1e-4, 3e-4, 1e-3]})
+    first = _open(config)
+    seen = [_sampled(first, config), _sampled(first, config)]
+    again = _open(config)
+    seen.append(_sampled(again, config))
+    assert sorted(seen) == [1e-4, 3e-4, 1e-3]
+    assert _sampled(again, config) is None
+
+
+@pytest.mark.parametrize("sampler", ["random", "tpe", "qmc"])
+def test_a_resumed_sampler_draws_new_numbers(tiny: Callable[..., DAFConfig], sampler: str) -> None:
+    config = _with_sweep(tiny(), space=LR, sampler=sampler, n_trials=6)
+    seen = [_sampled(_open(config), config) for _ in range(6)]
+    assert len(set(seen)) == 6
+    assert _sampled(_open(config), config) is None
+
+
+def test_the_same_seed_gives_the_same_trials(tiny: Callable[..., DAFConfig]) -> None:
+    configs = [_with_sweep(tiny(), space=LR, sampler="random", name=name) for name in ("one", "two")]
+    assert len({tuple(_sampled(_open(c), c) for _ in range(3)) for c in configs}) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ("training.gamma=0.9", "training.gamma"),
+        ("objective.metric=steps", "objective.metric"),
+        ("sweep.seeds_per_trial=2", "sweep.seeds_per_trial"),
+    ],
+)
+def test_a_changed_sweep_is_refused_with_the_difference(
+    tiny: Callable[..., DAFConfig], change: str, where: str
+) -> None:
+    _open(_with_sweep(tiny(), space=LR, name="mine"))
+    changed = _with_sweep(tiny(change), space=LR, name="mine")
+    with pytest.raises(DAFConfigError) as caught:
+        _open(changed)
+    assert [problem.where for problem in caught.value.problems] == [where]
+    _open(_with_sweep(changed, space=LR, allow_change=True))
+
+
+def test_a_changed_space_is_refused(tiny: Callable[..., DAFConfig]) -> None:
+    _open(_with_sweep(tiny(), space=LR, name="mine"))
+    wider = {"optimizer.lr": {"low": 1e-5, "high": 1e-2, "log": True}}
+    with pytest.raises(DAFConfigError, match=r"was 0\.0001, is 1e-05"):
+        _open(_with_sweep(tiny(), space=wider, name="mine"))
+
+
+def test_choices_of_a_begun_study_cannot_change(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space={"optimizer.lr": [1e-4, 3e-4]}, name="mine")
+    _sampled(_open(config), config)
+    with pytest.raises(DAFConfigError, match=r"another sweep\.name"):
+        _open(_with_sweep(tiny(), space={"optimizer.lr": [1e-4, 3e-3]}, name="mine", allow_change=True))
+
+
+def test_a_dead_process_leaves_its_trial_to_the_next(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space=LR, sampler="random", n_trials=3)
+    stored = _open(config)
+    left = stored.next_trial()
+    assert left is not None
+    values = Space.from_config(config.sweep.space).suggest(left, compose_onto(config))
+    assert stored.next_trial().number == 1, "its process lives, so it is left alone"  # type: ignore[union-attr]
+    left.set_user_attr("owner", _dead(owner()))
+    again = _open(config)
+    adopted = again.next_trial()
+    assert adopted is not None
+    assert adopted.number == left.number
+    assert Space.from_config(config.sweep.space).suggest(adopted, compose_onto(config)) == values
+
+
+def _dead(who: str) -> str:
+    host, pid, _ = who.rsplit(" ", 2)
+    return f"{host} {pid} 1.00"
+
+
+def test_who_is_dead() -> None:
+    assert not is_dead(owner(), {})
+    assert is_dead(_dead(owner()), {})
+    assert is_dead(None, {})
+    elsewhere = "elsewhere 1 1.00"
+    assert is_dead(elsewhere, {})
+    assert not is_dead(elsewhere, {f"alive {elsewhere}": __import__("time").time()})
+
+
+def test_a_line_that_a_dying_process_left_half_written_is_no_end(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space=LR, sampler="random", n_trials=3)
+    _sampled(_open(config), config)
+    with default_storage(config).open("ab") as file:
+        file.write(b'{"op_code": 4, "wor')
+    stored = _open(config)
+    _sampled(stored, config)
+    assert [trial.state for trial in stored.trials()] == [optuna.trial.TrialState.COMPLETE] * 2
+
+
+def test_secrets_stay_out_of_the_study(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny("+policy.init_kwargs.api_key=hunter2hunter2"), space=LR)
+    _open(config)
+    assert b"hunter2" not in default_storage(config).read_bytes()
