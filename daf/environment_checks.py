@@ -14,12 +14,15 @@ from daf.records import MissionSpec
 LEAST_FREE_GIB = 1.0
 #: Tasks that optimise the configured policy.
 TRAINING_TASKS = ("train", "quickstart")
+TOO_FEW_POLICIES = Problem(
+    "comparison.policies", "holds fewer than two policies.", "For example: comparison.policies=[starter,random,noop]."
+)
 
 
 def daf_check_environment(config: DAFConfig) -> list[Problem]:
     """All checks; those that build a simulation or a policy only if the files and the device are there."""
     problems = daf_check_files(config) + daf_check_output(config) + daf_check_device(config)
-    problems += daf_check_comparison(config)
+    problems += daf_check_comparison(config) + daf_check_opponents(config)
     if problems:
         return problems
     return daf_check_missions(config) + daf_check_policies(config)
@@ -80,8 +83,21 @@ def daf_check_comparison(config: DAFConfig) -> list[Problem]:
     """A comparison needs two policies at least."""
     if config.task.name != "compare" or len(config.comparison.policies) > 1:
         return []
-    hint = "For example: comparison.policies=[starter,random,noop]."
-    return [Problem("comparison.policies", "holds fewer than two policies.", hint)]
+    return [TOO_FEW_POLICIES]
+
+
+def daf_check_opponents(config: DAFConfig) -> list[Problem]:
+    """Mixed teams need somebody to mix with, and an ablation something to switch off."""
+    if config.task.name == "vor" and not config.vor.pool:
+        hint = "For example: vor.pool=[starter,noop]."
+        return [Problem("vor.pool", "holds no policy to replace the candidate with.", hint)]
+    if config.task.name == "tournament" and len(config.tournament.policies) < 2:
+        hint = "For example: tournament.policies=[starter,random,noop]."
+        return [Problem("tournament.policies", "holds fewer than two policies.", hint)]
+    if config.task.name == "ablation" and not config.ablation.parts:
+        hint = "For example: +ablation.parts.memory.zero=[lstm]."
+        return [Problem("ablation.parts", "names nothing to switch off.", hint)]
+    return []
 
 
 def mission_specs(config: DAFConfig) -> list[MissionSpec]:
@@ -137,5 +153,20 @@ def _policies(config: DAFConfig) -> list[tuple[str, DAFPolicyConfig]]:
     extra = [(f"{key}.{index}", policy) for key, policies in lists for index, policy in enumerate(policies)]
     if config.task.name == "compare":
         return [(f"comparison.policies.{index}", policy) for index, policy in enumerate(config.comparison.policies)]
+    if config.task.name == "tournament":
+        return [(f"tournament.policies.{index}", policy) for index, policy in enumerate(config.tournament.policies)]
+    if config.task.name == "vor":
+        pool = [(f"vor.pool.{index}", policy) for index, policy in enumerate(config.vor.pool)]
+        return [("policy", config.policy), *pool]
+    if config.task.name == "benchmark":
+        return _benchmark_policies(config)
     only_listed = config.task.name == "evaluate" and evaluation.policies
     return extra if only_listed else [("policy", config.policy), *extra]
+
+
+def _benchmark_policies(config: DAFConfig) -> list[tuple[str, DAFPolicyConfig]]:
+    benchmark = config.benchmark
+    lists = {f"benchmark.algorithms.{name}": policies for name, policies in benchmark.algorithms.items()}
+    lists["benchmark.scripted"] = benchmark.scripted
+    listed = [(f"{key}.{index}", policy) for key, policies in lists.items() for index, policy in enumerate(policies)]
+    return listed if benchmark.algorithms else [("policy", config.policy), *listed]

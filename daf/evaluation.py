@@ -1,5 +1,6 @@
 """`task=evaluate`: many policies on many missions, every policy on the same seeds."""
 
+import itertools
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
-from daf.episodes import EpisodeFailure, daf_play_episodes
+from daf.episodes import EpisodeFailure, OnEpisode, daf_play_episodes
 from daf.errors import DAFError
 from daf.progress import progress
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
@@ -62,33 +63,35 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     asked = evaluation.policies or (config.policy,)
     policies = unique_names([policy.spec() for policy in (*asked, *evaluation.baselines)])
     missions = mission_specs(config)
-    plans = [
-        plan
-        for policy in policies
-        for mission in missions
-        for plan in plan_episodes(config, mission, policy, tracker.output_dir)
-    ]
-    _warn_about_untrained(policies, tracker)
+    plans = [plan for policy in policies for mission in missions for plan in plan_episodes(config, mission, policy)]
+    warn_about_untrained(policies, tracker)
     outcomes = play_with_progress(config, plans)
     result = _collect(outcomes, policies, missions, tracker)
     _log(result, tracker)
     if not result.records:
         raise DAFError(f"no episode could be played. The first failed with:\n{result.failures[0].traceback}")
+    if evaluation.replays:
+        from daf.replays import daf_record_replays
+
+        recorded = daf_record_replays(config, result.records, policies, missions, tracker)
+        viewers = dict.fromkeys(f"Replays: {episode.viewer}" for episode in recorded)
+        result = replace(result, notes=(*result.notes, *viewers))
     return result
 
 
 def unique_names(policies: Sequence[PolicySpec]) -> list[PolicySpec]:
     """The policies, with a number behind every display name that stood earlier in the list."""
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     named = []
     for policy in policies:
-        seen[policy.name] = seen.get(policy.name, 0) + 1
-        count = seen[policy.name]
-        named.append(policy if count == 1 else replace(policy, name=f"{policy.name} ({count})"))
+        numbered = (f"{policy.name} ({count})" for count in itertools.count(2))
+        name = next(name for name in itertools.chain([policy.name], numbered) if name not in taken)
+        taken.add(name)
+        named.append(replace(policy, name=name))
     return named
 
 
-def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec, output_dir: Path) -> list[EpisodePlan]:
+def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec) -> list[EpisodePlan]:
     """The held-out episodes of one policy, playing alone on one mission."""
     from daf.bridge.missions import agent_count
     from daf.bridge.trainer import resolve_device
@@ -102,14 +105,15 @@ def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec, o
             seed=evaluation.seed + index,
             max_action_time_ms=evaluation.max_action_time_ms,
             device=resolve_device(config.device),
-            replay_dir=str(output_dir / "replays") if evaluation.replays else None,
         )
         for index in range(evaluation.episodes)
     ]
 
 
-def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan]) -> list[EpisodeRecord | EpisodeFailure]:
-    """Plays plans as `evaluation` says, behind one progress bar."""
+def play_with_progress(
+    config: DAFConfig, plans: Sequence[EpisodePlan], *, also: OnEpisode = lambda outcome, cached: None
+) -> list[EpisodeRecord | EpisodeFailure]:
+    """Plays plans as `evaluation` says, behind one progress bar; `also` hears of every outcome as it comes."""
     evaluation = config.evaluation
     done = 0
     with progress("evaluating", len(plans)) as advance:
@@ -117,6 +121,7 @@ def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan]) -> list[
         def on_episode(outcome: EpisodeRecord | EpisodeFailure, cached: bool) -> None:
             nonlocal done
             done += 1
+            also(outcome, cached)
             names = outcome.policies if isinstance(outcome, EpisodeRecord) else ("failed",)
             advance(done, ", ".join(names) + (" (cached)" if cached else ""))
 
@@ -138,7 +143,8 @@ def worker_count(plans: Sequence[EpisodePlan]) -> int:
     return 1 if agent_steps < AGENT_STEPS_WORTH_A_POOL else len(os.sched_getaffinity(0))
 
 
-def _warn_about_untrained(policies: Iterable[PolicySpec], tracker: Tracker) -> None:
+def warn_about_untrained(policies: Iterable[PolicySpec], tracker: Tracker) -> None:
+    """Warns about every network without weights: what it scores is chance."""
     from daf.bridge.policies import has_network
 
     for policy in policies:
@@ -160,7 +166,7 @@ def _collect(
     return EvaluationResult(
         objective=fmean(own) if own else None,
         tables=(summary_table(records, names, mission_names),),
-        notes=tuple(_tell_failures(failures)),
+        notes=(*tell_failures(failures), *tell_timeouts(records)),
         records=records,
         failures=failures,
         policies=names,
@@ -178,7 +184,7 @@ def summary_table(records: Sequence[EpisodeRecord], policies: Sequence[str], mis
             own = [r for r in records if r.policies == (policy,) and r.mission_name == mission]
             if own:
                 rows.append((policy, *([mission] if many else []), *_summary_cells(own)))
-    columns = ("episodes", "mean reward", f"{LEVEL:.0%} interval", "sd", "steps", "timeouts")
+    columns = ("episodes", "mean reward", f"{LEVEL:.0%} interval", "sd")
     title = "Evaluation" if many else f"Evaluation on {missions[0]}"
     return ResultTable(title, ("policy", *(["mission"] if many else []), *columns), tuple(rows))
 
@@ -194,12 +200,18 @@ def _summary_cells(records: Sequence[EpisodeRecord]) -> tuple[str, ...]:
         f"{rewards.mean():.4f}",
         f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
         spread,
-        f"{fmean(record.steps for record in records):.0f}",
-        str(sum(sum(record.action_timeouts) for record in records)),
     )
 
 
-def _tell_failures(failures: Sequence[EpisodeFailure]) -> Iterable[str]:
+def tell_timeouts(records: Sequence[EpisodeRecord]) -> Iterable[str]:
+    """A sentence about actions that were too slow, if there were any."""
+    slow = sum(sum(record.action_timeouts) for record in records)
+    if slow:
+        yield f"{slow:,} actions took longer than evaluation.max_action_time_ms and were replaced by noop."
+
+
+def tell_failures(failures: Sequence[EpisodeFailure]) -> Iterable[str]:
+    """A sentence about the episodes that failed, if any did."""
     if failures:
         first = failures[0]
         names = ", ".join(policy.name for policy in first.plan.policies)

@@ -26,7 +26,7 @@ class MissionSpec:
         cogs: number of agents, or None for the mission's own.
         max_steps: length of an episode in steps, or None for the mission's own.
         difficulty: ``easy``, ``medium``, ``hard`` or None.
-        map_seed: seed of the map in every episode, or None for the episode's own. A map without a seed has no use for it.
+        map_seed: seed of the map in every episode, or None for the episode's own.
         without_rewards: terms that are taken out of every agent's reward.
     """
 

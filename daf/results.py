@@ -4,10 +4,30 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+#: Cells up to this length, numbers with their intervals, stay on one line; longer ones share what room is left.
+SHORT = 20
+LEAST_WIDTH = 12
+
+
+ALL_MISSIONS = "all missions"
+
+
+def number_text(value: float, sign: str = "") -> str:
+    """A number with four decimals, with four significant digits where those would say little; `sign` may be "+"."""
+    return f"{value:{sign}.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value with two digits, or a dash."""
+    if p_value is None:
+        return "-"
+    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,14 @@ class ResultTable:
 
         table = Table(title=self.title, title_justify="left", title_style="bold")
         for index, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if index else "left", overflow="fold")
+            short = all(len(row[index]) <= SHORT for row in self.rows)
+            table.add_column(
+                column,
+                justify="right" if index else "left",
+                overflow="fold",
+                no_wrap=short,
+                min_width=None if short else LEAST_WIDTH,
+            )
         for row in self.rows:
             table.add_row(*row)
         return table

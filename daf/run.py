@@ -23,6 +23,7 @@ from daf.results import TaskResult
 if TYPE_CHECKING:
     from daf.sweeps.trial import TrialOutcome
 
+WIDTH_OF_FILES = 160
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
 
@@ -95,7 +96,8 @@ def tell_result(result: TaskResult, output_dir: Path, run_id: str) -> None:
     """Prints what came out, where its files are and how it is found again."""
     from rich.console import Console
 
-    console = Console()
+    # In a file or a pipe there is no edge to wrap at.
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
     for table in result.tables:
         console.print(table.to_rich())
     for note in result.notes:
@@ -161,10 +163,13 @@ def _dispatch() -> None:
 
 def _check_early(config: DAFConfig, command: CommandLine) -> None:
     """The full check, before Hydra creates a folder. In a multirun each job is checked again, with its own values."""
+    from rich.console import Console
+
     from daf.environment_checks import daf_check_environment
 
-    load_task(config.task.function)
-    problems = daf_check_environment(config)
+    with Console(stderr=True).status("checking the environment"):
+        load_task(config.task.function)
+        problems = daf_check_environment(config)
     if config.sweep.space and not command.multirun:
         problems.append(Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ..."))
     if problems:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from daf.config.schemas import DAFConfig
+    from daf.results import ResultTable
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Tracker:
         if run_id:
             client.update_run(run_id, status="RUNNING")
         self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        self._tables: list[dict[str, str]] = []
         self._started = time.time()
         self._metrics_file = (output_dir / "metrics.jsonl").open("a", buffering=1)
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue()
@@ -156,6 +158,13 @@ class Tracker:
         folder = str(Path(name).parent)
         self.log_file(path, None if folder == "." else folder)
         return path
+
+    def log_table(self, table: "ResultTable", name: str) -> None:
+        """Logs a table (``....json``) in the form that MLflow's UI shows side by side for several runs."""
+        columns = list(table.columns)
+        self.log_text(json.dumps({"columns": columns, "data": [list(row) for row in table.rows]}), name)
+        self._tables.append({"path": name, "type": "table"})
+        self.set_tags({"mlflow.loggedArtifacts": json.dumps(self._tables)})
 
     def warn(self, message: str) -> None:
         """Tells the user something that does not stop the work, and keeps it with the run."""

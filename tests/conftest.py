@@ -3,11 +3,15 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from daf.config import DAFConfig, daf_load_config
 from daf.tracking import Tracker, open_store
+
+if TYPE_CHECKING:
+    from selenium.webdriver.chrome.webdriver import WebDriver
 
 TINY = (
     "device=cpu",
@@ -57,3 +61,41 @@ def tracker(tmp_path: Path, store: str) -> Iterator[Tracker]:
     output_dir.mkdir(exist_ok=True)
     with Tracker(client, experiment_id, "test", output_dir) as own:
         yield own
+
+
+CHROMIUM_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--window-size=1280,900",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[WebDriver]":
+    """A real Chromium without a window and with a profile of its own."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not binary or not driver:
+        pytest.skip("needs Chromium and its driver (Debian: chromium, chromium-driver)")
+    selenium = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    options = selenium.ChromeOptions()
+    options.binary_location = binary
+    for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    own = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    yield own
+    own.quit()
+
+
+@pytest.fixture
+def browser(chromium: "WebDriver") -> "Iterator[WebDriver]":
+    """The browser on an empty page; the test fails if what it opened wrote errors to the console."""
+    chromium.get("about:blank")
+    chromium.get_log("browser")
+    yield chromium
+    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []

@@ -30,6 +30,10 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _one_or_more(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 Real = Annotated[float, BeforeValidator(_not_a_bool)]
 Whole = Annotated[int, BeforeValidator(_not_a_bool)]
@@ -211,7 +215,7 @@ class DAFBenchmarkConfig(Schema):
     """A suite of missions, and the algorithms that are scored on it."""
 
     suite: Literal["quick", "diagnostic", "integrated", "spanning", "cogsguard", "all"]
-    algorithms: dict[Text, Annotated[tuple[ListedPolicy, ...], BeforeValidator(_listed), Field(min_length=1)]]
+    algorithms: dict[Text, Annotated[tuple[ListedPolicy, ...], BeforeValidator(_one_or_more), Field(min_length=1)]]
     scripted: Annotated[tuple[ListedPolicy, ...], Field(min_length=1)]
     level: Level
 

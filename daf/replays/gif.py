@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Frames beyond this are thinned out evenly, so that a long episode stays a small file.
 MAX_FRAMES = 200
-FRAME_MS = 90
+FRAME_MS, LAST_FRAME_MS = 90, 1500
 #: The longer side of the map in pixels, and what a cell may take of it.
 MAP_PIXELS, MIN_CELL, MAX_CELL = 640, 3, 20
 #: Cells around the agents' ways that are shown.
@@ -32,15 +32,23 @@ def daf_export_replay_gif(replay: Replay, path: Path, *, title: str = "") -> Pat
     Args:
         title: stands above the map.
     """
-    stride = math.ceil(replay.steps / MAX_FRAMES)
+    from PIL.Image import Quantize
+
     painter = _Painter(replay, title)
-    pictures = [painter.frame(step) for step in range(0, replay.steps, stride)]
-    # One palette for all frames: what does not move then stays the same bytes, and the file small.
-    palette = pictures[-1].quantize(128)
+    pictures = [painter.frame(step) for step in shown_steps(replay.steps)]
+    # One palette for all frames, rare colours included: what stands still then stays the same bytes.
+    palette = pictures[-1].quantize(64, method=Quantize.MAXCOVERAGE)
     first, *rest = [picture.quantize(palette=palette, dither=0) for picture in pictures]
     path.parent.mkdir(parents=True, exist_ok=True)
-    first.save(path, save_all=True, append_images=rest, duration=FRAME_MS, loop=0, optimize=False)
+    durations = [FRAME_MS] * len(rest) + [LAST_FRAME_MS]
+    first.save(path, save_all=True, append_images=rest, duration=durations, loop=0)
     return path
+
+
+def shown_steps(steps: int) -> list[int]:
+    """At most `MAX_FRAMES` of the steps, evenly spread, the last one always among them."""
+    stride = math.ceil(steps / MAX_FRAMES)
+    return list(range((steps - 1) % stride, steps, stride))
 
 
 @dataclass(frozen=True)
@@ -171,7 +179,7 @@ class _Painter:
     def _paint_legend(self, draw: "ImageDraw", line: list[tuple[Look, str, str]], top: int) -> None:
         left = 6.0
         for shown, colour, text in line:
-            sprite = _sprite(shown, shown.letter, colour, True, 15)
+            sprite = _sprite(shown, shown.letter, colour, shown.shape != "ring", 15)
             self._ground.paste(sprite, (round(left), top + 1), sprite)
             draw.text((left + 19, top + 1), text, fill=INK, font=_font(12))
             left += _entry_width(text)
@@ -196,20 +204,21 @@ def _sprite(shown: Look, letter: str, colour: str, filled: bool, size: int) -> "
     large = size * 8
     image = Image.new("RGBA", (large, large), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
-    style = {"fill": colour if filled else PAPER, "outline": INK if filled else colour, "width": max(large // 14, 1)}
-    edge, middle = large * 0.06, large / 2
-    box = (edge, edge, large - edge, large - edge)
+    fill, outline, width = (colour, INK, large // 14) if filled else (PAPER, colour, large // 9)
+    near, middle, far = large * 0.06, large / 2, large * 0.94
     if shown.shape == "circle":
-        draw.ellipse(box, **style)  # type: ignore[arg-type]
+        draw.ellipse((near, near, far, far), fill, outline, width)
     elif shown.shape == "ring":
-        draw.ellipse((large * 0.16, large * 0.16, large * 0.84, large * 0.84), **{**style, "width": large // 8})  # type: ignore[arg-type]
+        draw.ellipse((large * 0.16, large * 0.16, large * 0.84, large * 0.84), fill, outline, width)
     elif shown.shape == "diamond":
-        draw.polygon([(middle, edge), (large - edge, middle), (middle, large - edge), (edge, middle)], **style)  # type: ignore[arg-type]
+        draw.polygon([(middle, 0), (large, middle), (middle, large), (0, middle)], fill, outline, width)
     elif shown.shape == "triangle":
-        draw.polygon([(middle, edge), (large - edge, large - edge), (edge, large - edge)], **style)  # type: ignore[arg-type]
+        draw.polygon([(middle, near), (far, far), (near, far)], fill, outline, width)
     else:
-        draw.rounded_rectangle(box, radius=large * (0.06 if shown.shape == "hub" else 0.22), **style)  # type: ignore[arg-type]
+        radius = large * (0.06 if shown.shape == "hub" else 0.22)
+        draw.rounded_rectangle((near, near, far, far), radius, fill, outline, width)
     if letter:
         ink = PAPER if filled else INK
-        draw.text((middle, middle), letter, fill=ink, font=_font(round(large * 0.6)), anchor="mm")
+        scale = 0.44 if shown.shape == "diamond" else 0.6
+        draw.text((middle, middle), letter, fill=ink, font=_font(round(large * scale)), anchor="mm")
     return image.resize((size, size), Image.Resampling.LANCZOS)

@@ -7,11 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from daf.errors import DAFError
-
-T = TypeVar("T")
 
 FORMAT_VERSION = 4
 
@@ -174,7 +172,7 @@ class _Reader:
         return str(self._vibes[index]) if index < len(self._vibes) else str(index)
 
 
-def _timeline(field: Any, convert: Callable[[Any], T], *, nested: bool = False) -> Timeline[T]:
+def _timeline[T](field: Any, convert: Callable[[Any], T], *, nested: bool = False) -> Timeline[T]:
     """Reads a field: ``[[step, value], ...]``, or the bare value where it never changed.
 
     Args:

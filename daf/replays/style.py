@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from daf.visualization import COLOURS
+from daf.visualization.style import COLOURS
 
 #: Nobody's colour, and those of the teams in the order in which they appear.
 NOBODY = "#8a8f98"

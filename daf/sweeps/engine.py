@@ -16,7 +16,7 @@ from daf.sweeps.space import Compose, Space, trial_name
 from daf.sweeps.state import read_status
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import StoredStudy
-from daf.sweeps.trial import Intermediate, Started, TrialJob, TrialOutcome, seeds_from
+from daf.sweeps.trial import Intermediate, TrialJob, TrialOutcome, seeds_from
 from daf.tracking import Tracker
 from daf.workers import JobDone, JobFailed, JobMessage, WorkerPool
 
@@ -36,7 +36,6 @@ class _Active:
     trial: "optuna.Trial"
     job: TrialJob
     attempt: int
-    run_id: str = ""
     last: str = ""
 
 
@@ -47,14 +46,14 @@ class Request:
     Attributes:
         config: the base config.
         output_dir: of this run of the sweep; every trial has a folder of its own below it.
-        parent_run_id: the sweep's MLflow run.
+        tracker: of the sweep's MLflow run.
     """
 
     config: DAFConfig
     space: Space
     compose: Compose
     output_dir: Path
-    parent_run_id: str
+    tracker: Tracker
 
     def job(self, trial: "optuna.Trial", attempt: int) -> TrialJob:
         """Samples what a trial varies and makes its job.
@@ -71,18 +70,23 @@ class Request:
         config = self.compose(assignments).model_copy(update={"output_dir": str(folder), "sweep": sweep})
         trial.set_user_attr("config", Redactor().tree(config.model_dump(mode="json", exclude={"sweep"})))
         trial.set_user_attr("output_dir", str(folder))
-        return trial_job(config, trial_name(assignments), self.parent_run_id, trial.number, attempt)
+        name, parent = trial_name(assignments), self.tracker.run_id
+        tags = {"mlflow.parentRunId": parent, "daf.trial.number": str(trial.number), "daf.trial.attempt": str(attempt)}
+        # Made here and noted before the trial begins, so that it can be ended whatever becomes of the worker.
+        run = self.tracker.client.create_run(self.tracker.experiment_id, run_name=name, tags=tags)
+        trial.set_user_attr("run_id", run.info.run_id)
+        return trial_job(config, name, parent, run.info.run_id)
 
 
-def trial_job(config: DAFConfig, name: str, parent_run_id: str, number: int, attempt: int) -> TrialJob:
+def trial_job(config: DAFConfig, name: str, parent_run_id: str, run_id: str) -> TrialJob:
     """The job of a trial whose config is known."""
     sweep = config.sweep
     single = len(config.objective.metric) == 1
     return TrialJob(
         config=config,
-        name=name or "base config",
+        name=name,
         parent_run_id=parent_run_id,
-        tags={"daf.trial.number": str(number), "daf.trial.attempt": str(attempt)},
+        run_id=run_id,
         training_seeds=seeds_from(config.seed, sweep.seeds_per_trial),
         report_every=report_every(config) if single and sweep.pruner != "wilcoxon" else None,
         report_episodes=single and sweep.pruner == "wilcoxon",
@@ -95,10 +99,10 @@ class Engine:
     Use `run` once; afterwards `run_jobs` lends the same warm workers to the confirmation.
     """
 
-    def __init__(self, stored: StoredStudy, request: Request, tracker: Tracker, pool: WorkerPool, show: Show) -> None:
+    def __init__(self, stored: StoredStudy, request: Request, pool: WorkerPool, show: Show) -> None:
         self._stored = stored
         self._request = request
-        self._tracker = tracker
+        self._tracker = request.tracker
         self._pool = pool
         self._show = show
         self._sweep = request.config.sweep
@@ -119,7 +123,7 @@ class Engine:
         finally:
             # Only after an error or Ctrl-C is anything left here. The study keeps such trials for the next run.
             for active in self._active.values():
-                end_run(self._tracker, active.run_id, "KILLED")
+                end_run(self._tracker, active.job.run_id, "KILLED")
 
     def _fill(self) -> bool:
         """Gives every idle worker a trial; False when none is left and none is running."""
@@ -128,7 +132,7 @@ class Engine:
             if trial is None:
                 break
             # A run that its process could not end any more.
-            end_run(self._tracker, trial.user_attrs.get("run_id", ""), "KILLED")
+            end_run(self._tracker, trial.user_attrs.get("run_id"), "KILLED")
             self._begin(trial, attempt=0)
         return bool(self._active)
 
@@ -154,10 +158,7 @@ class Engine:
 
     def _listen(self, job_id: int, message: Any) -> None:
         active = self._active[job_id]
-        if isinstance(message, Started):
-            active.run_id = message.run_id
-            active.trial.set_user_attr("run_id", message.run_id)
-        elif isinstance(message, Intermediate):
+        if isinstance(message, Intermediate):
             active.last = f"{message.value:.4f} at {message.step:,}"
             if self._stored.report(active.trial, message.step, message.value):
                 self._pool.stop(job_id)
@@ -173,7 +174,7 @@ class Engine:
     def _lose(self, active: _Active, event: JobFailed) -> None:
         if event.reason != "error":
             # The worker could not say so itself.
-            end_run(self._tracker, active.run_id, "FAILED", event.traceback)
+            end_run(self._tracker, active.job.run_id, "FAILED", event.traceback)
         if active.attempt < self._sweep.max_retries:
             log.warning("trial %d failed and is tried again: %s", active.trial.number, _last_line(event.traceback))
             active.trial.set_user_attr("retries", active.attempt + 1)
@@ -247,7 +248,7 @@ def check_failures(failures: int, n_trials: int, most: float, traceback: str) ->
         )
 
 
-def end_run(tracker: Tracker, run_id: str, status: str, traceback: str = "") -> None:
+def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = "") -> None:
     """Ends the MLflow run of a trial whose worker can no longer do so."""
     if not run_id:
         return

@@ -20,7 +20,7 @@ from daf.sweeps.launch import SweepResult, daf_launch_sweep
 from daf.sweeps.space import Compose, Parameter, trial_name
 from daf.sweeps.strategies import make_pruner, report_every
 from daf.sweeps.study import StoredStudy, default_storage
-from daf.sweeps.trial import Intermediate, Started
+from daf.sweeps.trial import Intermediate
 
 if TYPE_CHECKING:
     import optuna
@@ -199,8 +199,8 @@ def run_launched(config: DAFConfig) -> "TrialOutcome":
     trials = study.get_trials(deepcopy=False)
     if number >= len(trials):
         raise DAFError(f"study {config.sweep.name} has no trial {number}")
-    name = trial_name(trials[number].user_attrs["assignments"])
-    job = trial_job(config, name, study.user_attrs["parent_run_id"], number, attempt=0)
+    attrs = trials[number].user_attrs
+    job = trial_job(config, trial_name(attrs["assignments"]), study.user_attrs["parent_run_id"], attrs["run_id"])
     return run_trial(job, _StorageLine(optuna.trial.Trial(study, trials[number]._trial_id)))
 
 
@@ -213,9 +213,7 @@ class _StorageLine:
 
     def report(self, message: Any) -> None:
         """Stores what the trial says."""
-        if isinstance(message, Started):
-            self._trial.set_user_attr("run_id", message.run_id)
-        elif isinstance(message, Intermediate):
+        if isinstance(message, Intermediate):
             self._trial.report(message.value, message.step)
             self._stop = self._trial.should_prune()
 

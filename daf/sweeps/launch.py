@@ -86,14 +86,12 @@ def daf_launch_sweep(
     output_dir = Path(config.output_dir).absolute()
     output_dir.mkdir(parents=True, exist_ok=True)
     with _parent_run(stored, config, output_dir, overrides) as tracker:
-        request = Request(
-            config=config, space=space, compose=compose, output_dir=output_dir, parent_run_id=tracker.run_id
-        )
+        request = Request(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
         try:
-            confirmation = _work(stored, request, tracker, run_trials)
+            confirmation = _work(stored, request, run_trials)
         except KeyboardInterrupt as error:
             raise _interrupted(stored) from error
-        return _conclude(stored, request, tracker, confirmation)
+        return _conclude(stored, request, confirmation)
 
 
 def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path, overrides: Sequence[str]) -> "Tracker":
@@ -121,9 +119,7 @@ def _run_exists(client: object, run_id: str) -> bool:
     return True
 
 
-def _work(
-    stored: StoredStudy, request: Request, tracker: "Tracker", run_trials: RunTrials | None
-) -> Confirmation | None:
+def _work(stored: StoredStudy, request: Request, run_trials: RunTrials | None) -> Confirmation | None:
     from daf.workers import WorkerPool
 
     sweep = request.config.sweep
@@ -131,13 +127,13 @@ def _work(
         WorkerPool("daf.sweeps.trial:work", sweep.n_jobs, initializer=initializer(request.config)) as pool,
         live_view() as show,
     ):
-        engine = Engine(stored, request, tracker, pool, show)
+        engine = Engine(stored, request, pool, show)
         if run_trials:
             run_trials(stored, request)
         else:
             engine.run()
         return confirm(
-            stored.study, request.config, request.compose, request.output_dir, request.parent_run_id, engine.run_jobs
+            stored.study, request.config, request.compose, request.output_dir, request.tracker.run_id, engine.run_jobs
         )
 
 
@@ -148,18 +144,16 @@ def _interrupted(stored: StoredStudy) -> DAFInterruptedError:
     )
 
 
-def _conclude(
-    stored: StoredStudy, request: Request, tracker: "Tracker", confirmation: Confirmation | None
-) -> SweepResult:
+def _conclude(stored: StoredStudy, request: Request, confirmation: Confirmation | None) -> SweepResult:
     """Logs plots, tables and metrics, and writes the winner."""
-    study, config = stored.study, request.config
+    study, config, tracker = stored.study, request.config, request.tracker
     verdict = confirmation.verdict if confirmation else None
     study.set_user_attr("verdict", verdict)
     study.set_user_attr("confirmed_best", confirmation.best if confirmation else None)
     status = read_status(study)
     if not status.complete:
         raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(study)}")
-    winner_files = _write_winner(stored, request, confirmation, tracker)
+    winner_files = _write_winner(stored, request, confirmation)
     for path in daf_plot_sweep(study, request.output_dir / "plots", config.objective.metric):
         tracker.log_file(path, "plots")
     tables = [trials_table(study, config.objective.metric)]
@@ -197,9 +191,7 @@ def _first_failure(study: "optuna.Study") -> str:
     return f"The first failure: {failures[0]}" if failures else ""
 
 
-def _write_winner(
-    stored: StoredStudy, request: Request, confirmation: Confirmation | None, tracker: "Tracker"
-) -> tuple[Path, ...]:
+def _write_winner(stored: StoredStudy, request: Request, confirmation: Confirmation | None) -> tuple[Path, ...]:
     if confirmation is None or confirmation.winner is None:
         return ()
     sweep = request.config.sweep
@@ -217,9 +209,9 @@ def _write_winner(
         paths.append(_experiments() / f"{sweep.name}.yaml")
     written = [path for path in paths if write_winner(path, stored.name, config, comment)]
     for path in set(paths) - set(written):
-        tracker.warn(f"{path} is not the winner of an earlier run of this sweep, so it was left alone.")
+        request.tracker.warn(f"{path} is not the winner of an earlier run of this sweep, so it was left alone.")
     for path in written[:1]:
-        tracker.log_file(path)
+        request.tracker.log_file(path)
     return tuple(written)
 
 

@@ -41,6 +41,8 @@ class TrialJob:
         config: the trial's whole config; its seed is the first training seed, its output folder the trial's own.
         name: of the MLflow run.
         parent_run_id: the MLflow run that it is filed under.
+        run_id: its own MLflow run, which whoever sends the job can then end in the place of a worker that died; None
+            makes a new one.
         tags: of the MLflow run.
         training_seeds: one training each.
         weights: policies that were trained before, one for each training seed; None trains them.
@@ -51,18 +53,12 @@ class TrialJob:
     config: DAFConfig
     name: str
     parent_run_id: str | None
-    tags: Mapping[str, str]
+    run_id: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
     training_seeds: tuple[int, ...]
     weights: tuple[str, ...] | None = None
     report_every: int | None = None
     report_episodes: bool = False
-
-
-@dataclass(frozen=True)
-class Started:
-    """A worker says in which MLflow run a trial goes on."""
-
-    run_id: str
 
 
 @dataclass(frozen=True)
@@ -155,16 +151,14 @@ def run_trial(job: TrialJob, line: Line) -> TrialOutcome:
     client, experiment_id = _store(job.config.tracking.uri, job.config.tracking.experiment)
     output_dir = Path(job.config.output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
-    started, progress, run_id = time.perf_counter(), _Progress(), ""
+    started, progress = time.perf_counter(), _Progress()
+    tracker = Tracker(client, experiment_id, job.name, output_dir, parent_run_id=job.parent_run_id, run_id=job.run_id)
     try:
-        with Tracker(client, experiment_id, job.name, output_dir, parent_run_id=job.parent_run_id) as tracker:
-            run_id = tracker.run_id
-            line.report(Started(run_id))
-            with _logged(tracker):
-                _log_request(job, tracker)
-                outcome = _run(job, line, tracker, progress)
+        with tracker, _logged(tracker):
+            _log_request(job, tracker)
+            outcome = _run(job, line, tracker, progress)
     except DAFTrainingDivergedError:
-        outcome = TrialOutcome(state="diverged", run_id=run_id, error=traceback.format_exc())
+        outcome = TrialOutcome(state="diverged", run_id=tracker.run_id, error=traceback.format_exc())
     return replace(outcome, agent_steps=progress.agent_steps, seconds=time.perf_counter() - started)
 
 
@@ -336,7 +330,7 @@ def _play(
     metrics, evaluation = config.objective.metric, config.evaluation
     spec = config.policy.spec()
     missions = mission_specs(config)
-    plans = [plan for mission in missions for plan in plan_episodes(config, mission, spec, tracker.output_dir)]
+    plans = [plan for mission in missions for plan in plan_episodes(config, mission, spec)]
 
     def on_episode(outcome: "EpisodeRecord | EpisodeFailure", cached: bool) -> None:
         if job.report_episodes and isinstance(outcome, EpisodeRecord):

@@ -1,7 +1,26 @@
 """Plots, leaderboards and the HTML report."""
 
-from daf.visualization.comparison import daf_plot_policy_comparison
-from daf.visualization.curves import daf_plot_training_curves, moving_mean
-from daf.visualization.style import COLOURS, DPI, MARKERS
+from daf.visualization.comparison import (
+    daf_plot_pair_differences,
+    daf_plot_performance_profiles,
+    daf_plot_policy_comparison,
+)
+from daf.visualization.curves import daf_plot_sweep_results, daf_plot_training_curves, moving_mean
+from daf.visualization.leaderboard import daf_generate_leaderboard
+from daf.visualization.report import daf_export_comparison_html
+from daf.visualization.style import COLOURS, DASHES, DPI, MARKERS
 
-__all__ = ["COLOURS", "DPI", "MARKERS", "daf_plot_policy_comparison", "daf_plot_training_curves", "moving_mean"]
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "DPI",
+    "MARKERS",
+    "daf_export_comparison_html",
+    "daf_generate_leaderboard",
+    "daf_plot_pair_differences",
+    "daf_plot_performance_profiles",
+    "daf_plot_policy_comparison",
+    "daf_plot_sweep_results",
+    "daf_plot_training_curves",
+    "moving_mean",
+]

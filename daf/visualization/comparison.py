@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daf.visualization.style import COLOURS, MARKERS, styled_figure
+from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
 
 if TYPE_CHECKING:
     from daf.statistics import PairResult, PerformanceProfiles
@@ -55,4 +55,60 @@ def daf_plot_policy_comparison(
         axes.set_xlabel(f"{metric}; line: {level:.0%} interval of the mean, dots: episodes")
         axes.set_title(title, loc="left", fontsize=10)
         axes.grid(axis="y", visible=False)
+    return path
+
+
+def daf_plot_pair_differences(
+    pairs: Sequence["PairResult"], path: Path, *, level: float, metric: str, title: str = ""
+) -> Path:
+    """One row a pair: the difference of the means with its interval, filled where the corrected test decided.
+
+    Args:
+        pairs: results of one scope, as `daf.statistics.compare` gives them.
+        level: confidence level of the intervals, for the axis label.
+    """
+    with styled_figure(path, height=1.2 + 0.45 * len(pairs)) as (_, axes):
+        axes.axvline(0, color="0.35", linewidth=1)
+        for row, pair in enumerate(pairs):
+            colour = COLOURS[0] if pair.significant else "0.45"
+            interval = pair.difference.interval
+            if interval is not None:
+                axes.hlines(row, interval.low, interval.high, color=colour, linewidth=2.2)
+            axes.plot(
+                pair.difference.value,
+                row,
+                MARKERS[0],
+                markersize=7,
+                markeredgecolor=colour,
+                markeredgewidth=1.5,
+                markerfacecolor=colour if pair.significant else "white",
+            )
+        labels = [f"{pair.first} - {pair.second}\n(n = {pair.episodes})" for pair in pairs]
+        axes.set_yticks(range(len(pairs)), labels)
+        axes.set_ylim(len(pairs) - 0.4, -0.6)
+        axes.set_xlabel(f"difference in {metric}; line: {level:.0%} interval, filled: significant after correction")
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.grid(axis="y", visible=False)
+    return path
+
+
+def daf_plot_performance_profiles(
+    profiles: "PerformanceProfiles", path: Path, *, metric: str, episodes: int, title: str = ""
+) -> Path:
+    """For each policy the share of its episodes above each score, with its pointwise band.
+
+    Args:
+        episodes: episodes behind each curve, for the axis label.
+    """
+    with styled_figure(path) as (_, axes):
+        curves = zip(profiles.policies, profiles.fractions, profiles.low, profiles.high, strict=True)
+        for index, (policy, fractions, low, high) in enumerate(curves):
+            colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
+            axes.plot(profiles.thresholds, fractions, color=colour, linestyle=dashes, linewidth=1.8, label=policy)
+            axes.fill_between(profiles.thresholds, low, high, color=colour, alpha=0.13, linewidth=0)
+        axes.set_ylim(-0.02, 1.02)
+        axes.set_xlabel(f"{metric} (threshold)")
+        axes.set_ylabel(f"share of episodes above it\n(n = {episodes} a policy, band: {profiles.level:.0%})")
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return path

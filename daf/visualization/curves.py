@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -46,4 +47,45 @@ def daf_plot_training_curves(
         axes.set_ylabel(metric)
         axes.xaxis.set_major_formatter(lambda x, _: f"{x:,.0f}")
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
+    return path
+
+
+def daf_plot_sweep_results(
+    trials: Sequence[tuple[int, float | None, str]],
+    path: Path,
+    *,
+    metric: str = "objective",
+    direction: Literal["maximize", "minimize"] = "maximize",
+) -> Path:
+    """The objective of every trial, and the best so far as a step line.
+
+    Args:
+        trials: (number, objective or None, state); Optuna's names of states, such as COMPLETE, PRUNED and FAIL. Only
+            complete trials count for the best; those without a number are marked on the axis.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    ordered = sorted(trials, key=lambda trial: trial[0])
+    best = np.maximum.accumulate if direction == "maximize" else np.minimum.accumulate
+    with styled_figure(path) as (_, axes):
+        complete = [(number, value) for number, value, state in ordered if state == "COMPLETE" and value is not None]
+        if complete:
+            numbers, values = zip(*complete, strict=True)
+            label = f"best so far ({direction}): {best(values)[-1]:.4g}"
+            axes.step(numbers, best(values), where="post", color=COLOURS[1], linewidth=1.8, label=label)
+        for index, state in enumerate(sorted({state for _, _, state in ordered})):
+            points = [(number, value) for number, value, own in ordered if own == state and value is not None]
+            count = sum(own == state for _, _, own in ordered)
+            numbers, values = zip(*points, strict=True) if points else ((), ())
+            colour = COLOURS[0] if state == "COMPLETE" else "0.5"
+            marker = MARKERS[index % len(MARKERS)]
+            axes.plot(numbers, values, marker, color=colour, label=f"{state} (n = {count})")
+        for number, value, _ in ordered:
+            if value is None:
+                axes.plot(number, 0, "|", color="0.5", markersize=12, transform=axes.get_xaxis_transform())
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("trial")
+        axes.set_ylabel(metric)
+        if ordered:
+            axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return path

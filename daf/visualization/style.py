@@ -13,6 +13,8 @@ DPI = 150
 #: Okabe and Ito's palette (Color Universal Design, 2008), told apart by the colour-blind.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+#: As many dash patterns as make every mix with a colour different for 28 lines.
+DASHES = ("solid", (0, (6, 2)), (0, (2, 1.5)), (0, (7, 2, 1.5, 2)))
 
 
 @contextmanager

@@ -71,7 +71,7 @@ def test_failures_are_tried_again_and_a_lasting_one_is_never_best(tiny: Load, tm
 
 def test_too_many_failures_end_the_sweep(tiny: Load) -> None:
     config = _task(tiny, "fails_above", "sweep.max_retries=0")
-    with pytest.raises(DAFError, match=r"max_failure_rate.*too high"):
+    with pytest.raises(DAFError, match=r"(?s)max_failure_rate.*too high"):
         daf_grid_search(config, {"optimizer.lr": [2e-3, 3e-3, 4e-3, 1e-3]})
     assert daf_sweep_status(_grid(config, [2e-3, 3e-3, 4e-3, 1e-3])).failed == 3
 

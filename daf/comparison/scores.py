@@ -1,0 +1,75 @@
+"""From episode records to the array that the statistics take."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daf.episodes import EpisodeFailure
+from daf.errors import DAFError
+from daf.records import EpisodeRecord
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairedScores:
+    """One metric of all episodes that every policy finished.
+
+    Attributes:
+        values: (policies, missions, seeds), in the metric's own unit.
+        seeds: in the order played; the same for every policy and mission.
+        incomplete: seeds left out because an episode failed somewhere.
+    """
+
+    metric: str
+    policies: tuple[str, ...]
+    missions: tuple[str, ...]
+    seeds: tuple[int, ...]
+    values: Array
+    incomplete: tuple[int, ...] = ()
+
+    def sample(self, policy: int, mission: int | None) -> Array:
+        """One value a seed, (E,): of a mission, or the mean over all missions."""
+        own = self.values[policy]
+        return own.mean(axis=0) if mission is None else own[mission]
+
+
+def paired_scores(
+    records: Sequence[EpisodeRecord],
+    failures: Sequence[EpisodeFailure],
+    policies: Sequence[str],
+    missions: Sequence[str],
+    metric: str,
+) -> PairedScores:
+    """The metric on the seeds that every policy finished on every mission; anything else would not be paired.
+
+    Raises:
+        DAFError: there is no such seed.
+    """
+    cells = [(policy, mission) for policy in policies for mission in missions]
+    found = {(record.policies[0], record.mission_name, record.seed): record.value(metric) for record in records}
+    seeds = list(dict.fromkeys([r.seed for r in records] + [failure.plan.seed for failure in failures]))
+    complete = [seed for seed in sorted(seeds) if all((*cell, seed) in found for cell in cells)]
+    if not complete:
+        raise DAFError(_why_no_seed(failures))
+    values = np.array([[[found[p, m, seed] for seed in complete] for m in missions] for p in policies])
+    return PairedScores(
+        metric=metric,
+        policies=tuple(policies),
+        missions=tuple(missions),
+        seeds=tuple(complete),
+        values=values,
+        incomplete=tuple(sorted(set(seeds) - set(complete))),
+    )
+
+
+def _why_no_seed(failures: Sequence[EpisodeFailure]) -> str:
+    counts = Counter(failure.plan.policies[0].name for failure in failures)
+    blamed = ", ".join(f"{name} failed in {count}" for name, count in counts.most_common())
+    return (
+        f"there is no seed that every policy finished, so nothing can be compared. Episodes: {blamed}."
+        f" The first failed with:\n{failures[0].traceback}"
+    )

@@ -1,0 +1,169 @@
+"""`task=compare`: every policy alone on the same missions, seeds and maps; then who differs, and by how much."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daf.comparison.publish import daf_publish_comparison, score_profiles
+from daf.comparison.scores import PairedScores, paired_scores
+from daf.comparison.sequential import with_sequential_decisions
+from daf.comparison.tables import pairs_table, summary_table
+from daf.comparison.verdict import verdict
+from daf.config.schemas import DAFConfig
+from daf.environment_checks import TOO_FEW_POLICIES, mission_specs
+from daf.episodes import EpisodeFailure
+from daf.errors import DAFConfigError
+from daf.evaluation import plan_episodes, play_with_progress, tell_failures, unique_names, warn_about_untrained
+from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.results import TaskResult
+from daf.tracking import Tracker
+
+if TYPE_CHECKING:
+    from daf.statistics import Comparison, SequentialComparison
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonResult(TaskResult):
+    """A comparison and the episodes behind it.
+
+    Attributes:
+        objective: mean of the first policy over all missions, in the compared metric.
+        sequential: the state in which the rounds stopped, or None for a fixed number of episodes.
+        failures: episodes that could not be played; their seeds are left out for every policy.
+        folder: where every table, plot and the HTML report lie.
+    """
+
+    comparison: "Comparison"
+    sequential: "SequentialComparison | None"
+    scores: PairedScores
+    records: tuple[EpisodeRecord, ...]
+    failures: tuple[EpisodeFailure, ...]
+    folder: Path
+
+
+def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResult:
+    """Lets `comparison.policies` play the same episodes, compares them and logs tables, plots and a report.
+
+    Each policy plays alone, so that its reward is its own. With `comparison.stopping=sequential` they play in rounds
+    until every pair is decided or `comparison.max_episodes` is reached.
+
+    Raises:
+        DAFConfigError: fewer than two policies.
+        DAFError: there is no seed that every policy finished.
+    """
+    from daf.statistics import compare
+
+    options = config.comparison
+    if len(options.policies) < 2:
+        raise DAFConfigError([TOO_FEW_POLICIES])
+    policies = unique_names([policy.spec() for policy in options.policies])
+    warn_about_untrained(policies, tracker)
+    played = _play(config, policies, mission_specs(config), tracker)
+    scores = played.scores
+    rng = np.random.default_rng(0)
+    comparison = compare(scores.values, scores.policies, scores.missions, level=options.level, rng=rng)
+    if played.sequential:
+        comparison = with_sequential_decisions(comparison, played.sequential)
+    notes = (
+        *verdict(comparison, scores, played.records),
+        *_told_rounds(played.sequential, options.max_episodes),
+        *_told_length(played.records),
+        *_told_incomplete(scores),
+        *tell_failures(played.failures),
+        *comparison.warnings,
+    )
+    _log_episodes(played, tracker)
+    profiles = score_profiles(scores, comparison.level)
+    folder = daf_publish_comparison(comparison, scores, profiles, notes, tracker, sequential=played.sequential)
+    return ComparisonResult(
+        objective=comparison.summary(scores.policies[0]).mean.value,
+        tables=(summary_table(comparison, options.metric), pairs_table(comparison)),
+        notes=(*notes, f"Report: {folder / 'report.html'}"),
+        comparison=comparison,
+        sequential=played.sequential,
+        scores=scores,
+        records=tuple(played.records),
+        failures=tuple(played.failures),
+        folder=folder,
+    )
+
+
+@dataclass(frozen=True)
+class _Played:
+    records: list[EpisodeRecord]
+    failures: list[EpisodeFailure]
+    scores: PairedScores
+    sequential: "SequentialComparison | None"
+
+
+def _play(
+    config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec], tracker: Tracker
+) -> _Played:
+    """Plays the fixed number of episodes, or rounds until the statistics say stop; all plans of a round in one call."""
+    from daf.statistics import sequential_comparison
+
+    options = config.comparison
+    names, mission_names = [p.name for p in policies], [m.name for m in missions]
+    records: list[EpisodeRecord] = []
+    failures: list[EpisodeFailure] = []
+    for first, count in _rounds(config):
+        evaluation = config.evaluation.model_copy(update={"seed": config.evaluation.seed + first, "episodes": count})
+        part = config.model_copy(update={"evaluation": evaluation})
+        plans = [plan for policy in policies for mission in missions for plan in plan_episodes(part, mission, policy)]
+        for outcome in play_with_progress(part, plans):
+            if isinstance(outcome, EpisodeRecord):
+                records.append(outcome)
+            else:
+                failures.append(outcome)
+        scores = paired_scores(records, failures, names, mission_names, options.metric)
+        if options.margin is None or options.stopping == "fixed":
+            return _Played(records, failures, scores, None)
+        state = sequential_comparison(scores.values, names, margin=options.margin, level=options.level)
+        undecided = sum(pair.decision == "undecided" for pair in state.pairs)
+        tracker.log_metrics({"comparison/undecided_pairs": undecided}, step=first + count)
+        if state.finished:
+            break
+    return _Played(records, failures, scores, state)
+
+
+def _rounds(config: DAFConfig) -> Iterator[tuple[int, int]]:
+    """Number of the first episode and of all episodes of each round."""
+    options = config.comparison
+    if options.stopping == "fixed":
+        yield 0, config.evaluation.episodes
+        return
+    for first in range(0, options.max_episodes, options.round_episodes):
+        yield first, min(options.round_episodes, options.max_episodes - first)
+
+
+def _told_rounds(state: "SequentialComparison | None", most: int) -> Iterator[str]:
+    if state is None:
+        return
+    reached = "every pair is decided" if state.finished else "comparison.max_episodes is reached"
+    yield f"Stopped after {state.episodes_per_mission} of at most {most} episodes per mission: {reached}. {state.note}"
+
+
+def _told_length(records: Sequence[EpisodeRecord]) -> Iterator[str]:
+    lengths = sorted({record.max_steps for record in records})
+    steps = " or ".join(map(str, lengths))
+    yield f"Episodes of {steps} steps (mission.max_steps); what holds for these may not hold for longer ones."
+
+
+def _told_incomplete(scores: PairedScores) -> Iterator[str]:
+    if scores.incomplete:
+        yield (
+            f"{len(scores.incomplete)} seeds are left out for every policy because an episode failed on them; if"
+            " failing goes with playing badly, the policy that failed looks better than it is."
+        )
+
+
+def _log_episodes(played: _Played, tracker: Tracker) -> None:
+    lines = "".join(f"{json.dumps(record.to_dict())}\n" for record in played.records)
+    tracker.log_text(lines, "comparison/episodes.jsonl")
+    if played.failures:
+        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in played.failures)
+        tracker.log_text(text, "evaluation/failures.txt")

@@ -1,0 +1,172 @@
+"""Sweeps that train: what a trial sets is what the optimizer gets, and what fresh seeds say decides."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from daf.bridge.policies import file_digest
+from daf.config import DAFConfig, daf_load_config
+from daf.errors import DAFError
+from daf.sweeps import SweepResult, daf_grid_search
+from daf.sweeps.study import load_stored
+from tests.conftest import TINY
+
+Load = Callable[..., DAFConfig]
+ROOT = Path(__file__).parents[2]
+
+
+def _cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "daf.run", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+def _children(store: str, parent: str) -> list[Any]:
+    client = MlflowClient(store)
+    found = client.search_experiments()
+    return client.search_runs([own.experiment_id for own in found], f"tags.mlflow.parentRunId = '{parent}'")
+
+
+def test_multirun_trains_each_value_and_logs_it(store: str, tmp_path: Path) -> None:
+    """The command of the README: two learning rates, two runs under one parent, two optimizers, two policies."""
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.confirm=off")
+    done = _cli("-m", "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4", "optimizer.anneal_lr=false")
+    assert done.returncode == 0, done.stderr
+    client = MlflowClient(store)
+    runs = client.search_runs([client.get_experiment_by_name("daf").experiment_id])
+    parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    children = _children(store, parent.info.run_id)
+    assert {run.info.run_name: run.data.params["optimizer.lr"] for run in children} == {
+        "lr=0.0001": "0.0001",
+        "lr=0.0003": "0.0003",
+    }
+    assert all("objective" in run.data.metrics and run.info.status == "FINISHED" for run in children)
+    for number, lr in enumerate((1e-4, 3e-4)):
+        state = torch.load(tmp_path / "out" / str(number) / "checkpoints" / "trainer_state.pt", weights_only=True)
+        assert state["optimizer_state_dict"]["param_groups"][0]["lr"] == lr
+    digests = {file_digest(path) for path in (tmp_path / "out").glob("*/checkpoints/model_*.pt")}
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (("optimizer.learning_rate=1,2", "seed=a", "optimizer.lr=-1,1"), ("learning_rate", "seed: 'a'", "lr: -1")),
+        (("sweep.space={optimizer.nope:[1,2]}",), ("optimizer.nope",)),
+        ((), ("nothing is swept",)),
+    ],
+)
+def test_a_wrong_command_ends_with_two_and_leaves_nothing(
+    store: str, tmp_path: Path, arguments: tuple[str, ...], messages: tuple[str, ...]
+) -> None:
+    done = _cli("-m", "task=train", *TINY, f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", *arguments)
+    assert done.returncode == 2
+    assert all(message in done.stderr for message in messages), done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mlflow.db"]
+
+
+def test_a_parameter_without_effect_has_no_winner(tiny: Load) -> None:
+    config = tiny("sweep.confirm_episodes=6", "sweep.n_jobs=2")
+    result = daf_grid_search(config, {"training.checkpoint_interval": [10, 20]})
+    assert result.confirmation is not None
+    assert result.confirmation.winner is None
+    assert result.winner_files == ()
+    assert "no significant difference" in result.confirmation.verdict
+    assert "no significant difference" in (result.status.verdict or "")
+
+
+def _longer_episodes(tiny: Load, tmp_path: Path, *overrides: str) -> SweepResult:
+    """Longer episodes have more steps: an effect that every episode shows."""
+    config = tiny(
+        "objective.metric=steps",
+        "sweep.confirm_episodes=6",
+        f"sweep.winner={tmp_path / 'experiment' / 'best.yaml'}",
+        *overrides,
+    )
+    return daf_grid_search(config, {"mission.max_steps": [20, 25]})
+
+
+def test_a_winner_is_an_experiment_that_loads(tiny: Load, tmp_path: Path) -> None:
+    result = _longer_episodes(tiny, tmp_path)
+    assert result.confirmation is not None
+    assert (result.confirmation.winner, result.objective) == (1, 25.0)
+    assert "is the winner" in result.confirmation.verdict
+    assert result.winner_files == (tmp_path / "experiment" / "best.yaml",)
+    again = daf_load_config(overrides=[f"hydra.searchpath=[file://{tmp_path}]", "experiment=best"])
+    assert (again.mission.max_steps, again.mission.cogs, again.training.num_steps) == (25, 2, 512)
+    assert again.task.name == "train"
+
+
+@pytest.mark.slow
+def test_a_winner_can_be_trained_anew(tiny: Load, tmp_path: Path) -> None:
+    result = _longer_episodes(tiny, tmp_path, "sweep.confirm=retrain", "sweep.confirm_seeds=6")
+    assert result.confirmation is not None
+    assert result.confirmation.winner == 1
+    assert len([path for path in (tmp_path / "out" / "confirmation").iterdir() if "seed" in path.name]) == 12
+    again = _longer_episodes(tiny, tmp_path, "sweep.confirm=retrain", "sweep.confirm_seeds=6")
+    assert again.confirmation is not None
+    assert again.confirmation.mean == result.confirmation.mean
+
+
+def test_a_pruned_trial_ends_early_and_keeps_its_metrics(tiny: Load, store: str) -> None:
+    long = ("training.num_steps=4096", "sweep.confirm=off", "sweep.n_jobs=1")
+    hopeless = ("sweep.pruner=optuna.pruners.ThresholdPruner", "+sweep.pruner_kwargs.upper=-100", "sweep.name=hopeless")
+    config, good = tiny(*long, *hopeless), tiny(*long, "sweep.name=good")
+    space = {"training.update_epochs": [1]}
+    with pytest.raises(DAFError, match="no trial of hopeless finished"):
+        daf_grid_search(config, space)
+    daf_grid_search(good, space)
+    full = load_stored(good).trials[0]
+    pruned = load_stored(config).trials[0]
+    assert (pruned.state.name, full.state.name) == ("PRUNED", "COMPLETE")
+    assert pruned.user_attrs["agent_steps"] < full.user_attrs["agent_steps"]
+    assert len(pruned.intermediate_values) < len(full.intermediate_values)
+    run = MlflowClient(store).get_run(pruned.user_attrs["run_id"])
+    assert (run.info.status, run.data.tags["daf.trial.state"]) == ("FINISHED", "PRUNED")
+    assert "reward" in run.data.metrics
+
+
+@pytest.mark.slow
+def test_several_seeds_make_one_objective(tiny: Load, store: str) -> None:
+    config = tiny("sweep.seeds_per_trial=2", "sweep.pruner=wilcoxon", "sweep.confirm=off", "sweep.name=seeds")
+    daf_grid_search(config, {"optimizer.lr": [1e-3, 3e-3]})
+    trial = load_stored(config).trials[0]
+    assert list(trial.intermediate_values) == [0, 1, 2, 3], "one for each episode of both policies"
+    assert trial.value == pytest.approx(sum(trial.intermediate_values.values()) / 4)
+    names = {run.info.run_name for run in _children(store, trial.user_attrs["run_id"])}
+    assert names == {"seed=42", "seed=43"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1")])
+def test_the_official_plugin_drives_daf_run(store: str, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}")
+    done = _cli("-m", *arguments, "task=train", *TINY, *own, "optimizer.lr=interval(1e-4,1e-2)")
+    assert done.returncode == 0, done.stderr
+    client = MlflowClient(store)
+    runs = client.search_runs([client.get_experiment_by_name("daf").experiment_id])
+    parent = next(run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    rates = {run.data.params["optimizer.lr"] for run in _children(store, parent.info.run_id)}
+    assert len(rates) == 2
+
+
+@pytest.mark.slow
+def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=joblib", "sweep.n_jobs=2")
+    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.confirm=off")
+    done = _cli("-m", *launcher, "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4,1e-3")
+    assert done.returncode == 0, done.stderr
+    config = daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=joblib"])
+    trials = load_stored(config).trials
+    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
+    assert all(trial.intermediate_values for trial in trials), "reported through the storage"
+    parent = load_stored(config).user_attrs["parent_run_id"]
+    assert {run.data.params["optimizer.lr"] for run in _children(store, parent)} == {"0.0001", "0.0003", "0.001"}
