@@ -95,7 +95,7 @@ def daf_check_opponents(config: DAFConfig) -> list[Problem]:
         hint = "For example: tournament.policies=[starter,random,noop]."
         return [Problem("tournament.policies", "holds fewer than two policies.", hint)]
     if config.task.name == "ablation" and not config.ablation.parts:
-        hint = "For example: +ablation.parts.memory.zero=[lstm]."
+        hint = "For example: +ablation.parts.memory.zero=[_rnn]."
         return [Problem("ablation.parts", "names nothing to switch off.", hint)]
     return []
 

@@ -17,6 +17,8 @@ Examples
   python -m daf.run task=evaluate policy=starter mission=arena mission.cogs=4 evaluation.episodes=8
   python -m daf.run task=train training.resume=outputs/2026-01-31/12-00-00-000000/checkpoints
   python -m daf.run -m optimizer.lr=1e-4,3e-4 seed=1,2,3
+  python -m daf.run -m sweep=asha sweep.n_jobs=2 'optimizer.lr=tag(log,interval(1e-4,1e-2))'
+  python -m daf.run -m sweep=ppo sweep.name=mine sweep.n_jobs=2 sweep.timeout_s=1800      (again: goes on)
 
 Every key with its default       python -m daf.run --cfg job
 Completion of groups and keys    eval "$(daf_run -sc install=bash)"      (or fish, zsh)

@@ -60,7 +60,7 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
-    tell_result(result, tracker.output_dir, tracker.run_id)
+    tell_result(result, tracker.output_dir, tracker.run_id, config.tracking.uri)
     return result
 
 
@@ -81,20 +81,22 @@ def load_task(function: str) -> Callable[..., TaskResult]:
 def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
     """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
     if overrides and os.environ.get(PARENT_RUN):
-        return " ".join(
-            Redactor().override(override).rpartition(".")[2] if "." in override.partition("=")[0] else override
-            for override in overrides
-        )
-    return f"{config.task.name} {config.policy.spec().name} {config.mission.name}"
+        pairs = (Redactor().override(override).partition("=") for override in overrides)
+        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
+    policies = config.comparison.policies if config.task.name == "compare" else (config.policy,)
+    names = " vs ".join(policy.spec().name for policy in policies)
+    return f"{config.task.name} {names} {config.mission.name}"
 
 
 def _file_name(title: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")
 
 
-def tell_result(result: TaskResult, output_dir: Path, run_id: str) -> None:
-    """Prints what came out, where its files are and how it is found again."""
+def tell_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> None:
+    """Prints what came out, where its files are and how it is found again in the store at `uri`."""
     from rich.console import Console
+
+    from daf.tracking import ui_command
 
     # In a file or a pipe there is no edge to wrap at.
     console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
@@ -103,7 +105,7 @@ def tell_result(result: TaskResult, output_dir: Path, run_id: str) -> None:
     for note in result.notes:
         console.print(note, soft_wrap=True, highlight=False)
     console.print(f"Files: {output_dir}", soft_wrap=True, highlight=False)
-    console.print(f"MLflow run: {run_id} (./scripts/mlflow-ui)", soft_wrap=True, highlight=False)
+    console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True, highlight=False)
 
 
 class _CarriedError(BaseException):

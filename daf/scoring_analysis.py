@@ -250,11 +250,12 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     ]
     played = play_matches(config, plans)
     log_matches(tracker, "vor", played.records, played.failures)
-    if not played.seeds:
+    seeds = played.seeds
+    if not seeds:
         raise DAFError("no seed was finished with every number of agents; vor/failures.txt tells why")
     finished: dict[str, list[EpisodeRecord]] = {}
     for record in played.records:
-        if record.seed in played.seeds:
+        if record.seed in seeds:
             finished.setdefault(record.mission_name, []).append(record)
     rng = np.random.default_rng(0)
     missions = tuple(daf_compute_vor(records, level=config.vor.level, rng=rng) for records in finished.values())
@@ -372,7 +373,7 @@ def _log(
             },
             level=config.vor.level,
             metric="value over replacement, reward per agent",
-            title=f"{result.candidate}, agents of the team, on {vor.mission}",
+            title=f"{result.candidate}, agents of the team, on {vor.mission}; one dot a seed",
         )
         tracker.log_file(plot, "plots")
 

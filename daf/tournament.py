@@ -21,7 +21,7 @@ from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.evaluation import metric_name, unique_names
-from daf.matches import Planner, Played, log_matches, planner, play_matches, reason
+from daf.matches import Planner, Played, log_matches, planner, play_matches, reason, reliability
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import daf_compute_weighted_score, estimate_cells
@@ -136,13 +136,12 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
         raise DAFError(f"fewer than two policies can finish a match. {'; '.join(_disqualifications(failed))}")
     mixed = play_matches(config, pair_plans(missions, entrants, seeds, make_plan))
     log_matches(tracker, "tournament", (*solo.records, *mixed.records), (*solo.failures, *mixed.failures))
-    if not mixed.seeds:
+    finished = mixed.seeds
+    if not finished:
         raise DAFError("no seed was finished with all of its matches; tournament/failures.txt tells why")
     names = [policy.name for policy in entrants]
     counted = [
-        record
-        for record in (*solo.records, *mixed.records)
-        if record.seed in mixed.seeds and record.policies[0] in names
+        record for record in (*solo.records, *mixed.records) if record.seed in finished and record.policies[0] in names
     ]
     result = _result(counted, names, missions, config.tournament.level)
     result = replace(
@@ -151,7 +150,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
         disqualified=tuple(failed),
         cached=solo.cached + mixed.cached,
     )
-    _log(result, missions, mixed.seeds, tracker)
+    _log(result, missions, finished, tracker)
     return result
 
 
@@ -184,6 +183,7 @@ def _result(
     records: Sequence[EpisodeRecord], names: Sequence[str], missions: Sequence[MissionSpec], level: float
 ) -> TournamentResult:
     from daf.statistics import compare, mean_with_interval
+    from daf.statistics.comparison import NORMAL_THEORY
 
     rng = np.random.default_rng(0)
     cells = _cells(records, missions)
@@ -207,7 +207,7 @@ def _result(
     return TournamentResult(
         objective=None,
         tables=(leaderboard(standings, comparison),),
-        notes=comparison.warnings,
+        notes=(*reliability(scores.shape[2]), *([NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else [])),
         standings=tuple(standings),
         comparison=comparison,
         records=tuple(records),

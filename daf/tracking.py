@@ -40,6 +40,13 @@ def tracking_uri(uri: str | None) -> str:
     return uri or f"sqlite:///{project_dir() / 'mlruns' / 'mlflow.db'}"
 
 
+def ui_command(uri: str | None) -> str:
+    """The command that shows the runs of a store in a browser."""
+    if uri is None and (project_dir() / "scripts" / "mlflow-ui").is_file():
+        return "./scripts/mlflow-ui"
+    return f"mlflow ui --backend-store-uri {Redactor().text(tracking_uri(uri))}"
+
+
 def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
     """Opens the store, creating database and experiment where they are missing, under a lock for SQLite.
 

@@ -96,6 +96,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[WebDriver]":
 def browser(chromium: "WebDriver") -> "Iterator[WebDriver]":
     """The browser on an empty page; the test fails if what it opened wrote errors to the console."""
     chromium.get("about:blank")
-    chromium.get_log("browser")
+    chromium.get_log("browser")  # type: ignore[no-untyped-call]
     yield chromium
-    assert [entry for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
+    errors = chromium.get_log("browser")  # type: ignore[no-untyped-call]
+    assert [entry for entry in errors if entry["level"] == "SEVERE"] == []

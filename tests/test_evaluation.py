@@ -85,3 +85,5 @@ def test_an_untrained_network_is_warned_about(tiny: Load, tracker: Tracker, stor
 def test_names_are_unique() -> None:
     specs = [PolicySpec(name=name, class_path="noop") for name in ("a", "b", "a", "a")]
     assert [spec.name for spec in unique_names(specs)] == ["a", "b", "a (2)", "a (3)"]
+    taken = [PolicySpec(name=name, class_path="noop") for name in ("a", "a", "a (2)")]
+    assert [spec.name for spec in unique_names(taken)] == ["a", "a (2)", "a (2) (2)"]

@@ -2,7 +2,6 @@
 
 import pytest
 
-from daf import progress as module
 from daf.progress import progress
 
 
@@ -10,7 +9,7 @@ def test_plain_lines_are_few_and_the_last_is_complete(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = iter(range(100, 200))
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    monkeypatch.setattr("daf.progress.time.monotonic", lambda: next(now))
     with progress("training", 1000) as advance:
         for done in range(100, 1100, 100):
             advance(done, f"at {done}")

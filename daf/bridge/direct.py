@@ -3,6 +3,7 @@
 import contextlib
 import io
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ def train_directly(config: DAFConfig, checkpoints: Path) -> None:
     trainer: Any = cogames_train.pufferl.PuffeRL
     drawn = trainer.print_dashboard
     trainer.print_dashboard = lambda *_, **__: None
+    warnings.filterwarnings("ignore", message="In CPU autocast")
     try:
         cogames_train.train(
             env_cfg=build_mission(config.mission_spec())[1],

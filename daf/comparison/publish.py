@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -114,37 +115,29 @@ def _metrics(comparison: "Comparison") -> dict[str, float]:
 
 
 def _plots(comparison: "Comparison", scores: PairedScores, profiles: "PerformanceProfiles", folder: Path) -> list[Path]:
-    missions: dict[str, int | None] = {ALL_MISSIONS: None}
-    if len(scores.missions) > 1:
-        missions |= {mission: number for number, mission in enumerate(scores.missions)}
-    else:
-        missions = {scores.missions[0]: None}
-    plots = [
-        _plot_policies(
-            comparison, scores, title, number, folder / f"policies{'' if number is None else f'_{number}'}.png"
-        )
-        for title, number in missions.items()
-    ]
+    """Overall plots, and the policies on each of several missions under a name that other comparisons share."""
+    several = len(scores.missions) > 1
+    title = ALL_MISSIONS if several else scores.missions[0]
     overall = [pair for pair in comparison.pairs if pair.mission is None]
-    title = next(iter(missions))
-    plots.append(
+    metric = "mean reward per agent" if scores.metric == "reward" else scores.metric
+    plots = [
+        _plot_policies(comparison, scores, None, metric, title, folder / "policies.png"),
         daf_plot_pair_differences(
-            overall, folder / "differences.png", level=comparison.level, metric=scores.metric, title=title
-        )
-    )
-    plots.append(
+            overall, folder / "differences.png", level=comparison.level, metric=metric, title=title
+        ),
         daf_plot_performance_profiles(
-            profiles,
-            folder / "profiles.png",
-            metric=scores.metric,
-            episodes=scores.values[0].size,
-            title=title,
-        )
-    )
+            profiles, folder / "profiles.png", metric=metric, episodes=scores.values[0].size, title=title
+        ),
+    ]
+    for number, mission in enumerate(scores.missions if several else ()):
+        name = re.sub(r"[^\w.-]", "_", mission)
+        plots.append(_plot_policies(comparison, scores, number, metric, mission, folder / f"policies_{name}.png"))
     return plots
 
 
-def _plot_policies(comparison: "Comparison", scores: PairedScores, title: str, mission: int | None, path: Path) -> Path:
+def _plot_policies(
+    comparison: "Comparison", scores: PairedScores, mission: int | None, metric: str, title: str, path: Path
+) -> Path:
     name = None if mission is None else scores.missions[mission]
     means = {policy: comparison.summary(policy, name).mean for policy in scores.policies}
     return daf_plot_policy_comparison(
@@ -152,7 +145,7 @@ def _plot_policies(comparison: "Comparison", scores: PairedScores, title: str, m
         path,
         intervals={policy: (m.interval.low, m.interval.high) for policy, m in means.items() if m.interval},
         level=comparison.level,
-        metric="mean reward per agent" if scores.metric == "reward" else scores.metric,
+        metric=metric,
         title=title,
     )
 

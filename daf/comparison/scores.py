@@ -32,9 +32,9 @@ class PairedScores:
     incomplete: tuple[int, ...] = ()
 
     def sample(self, policy: int, mission: int | None) -> Array:
-        """One value a seed, (E,): of a mission, or the mean over all missions."""
+        """A policy's episodes in one mission, or in all of them."""
         own = self.values[policy]
-        return own.mean(axis=0) if mission is None else own[mission]
+        return own.ravel() if mission is None else own[mission]
 
 
 def paired_scores(

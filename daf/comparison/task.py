@@ -13,7 +13,7 @@ from daf.comparison.scores import PairedScores, paired_scores
 from daf.comparison.sequential import with_sequential_decisions
 from daf.comparison.tables import pairs_table, summary_table
 from daf.comparison.verdict import verdict
-from daf.config.schemas import DAFConfig
+from daf.config.schemas import DAFComparisonConfig, DAFConfig
 from daf.environment_checks import TOO_FEW_POLICIES, mission_specs
 from daf.episodes import EpisodeFailure
 from daf.errors import DAFConfigError
@@ -45,6 +45,16 @@ class ComparisonResult(TaskResult):
     folder: Path
 
 
+@dataclass(frozen=True)
+class Played:
+    """The episodes of a comparison, their scores, and where the rounds stopped if there were any."""
+
+    records: list[EpisodeRecord]
+    failures: list[EpisodeFailure]
+    scores: PairedScores
+    sequential: "SequentialComparison | None"
+
+
 def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResult:
     """Lets `comparison.policies` play the same episodes, compares them and logs tables, plots and a report.
 
@@ -55,14 +65,18 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResul
         DAFConfigError: fewer than two policies.
         DAFError: there is no seed that every policy finished.
     """
-    from daf.statistics import compare
-
-    options = config.comparison
-    if len(options.policies) < 2:
+    if len(config.comparison.policies) < 2:
         raise DAFConfigError([TOO_FEW_POLICIES])
-    policies = unique_names([policy.spec() for policy in options.policies])
+    policies = unique_names([policy.spec() for policy in config.comparison.policies])
     warn_about_untrained(policies, tracker)
     played = _play(config, policies, mission_specs(config), tracker)
+    return conclude(config.comparison, played, tracker)
+
+
+def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> ComparisonResult:
+    """Everything after the last episode: statistics, verdict, tables, plots, report."""
+    from daf.statistics import compare
+
     scores = played.scores
     rng = np.random.default_rng(0)
     comparison = compare(scores.values, scores.policies, scores.missions, level=options.level, rng=rng)
@@ -74,7 +88,7 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResul
         *_told_length(played.records),
         *_told_incomplete(scores),
         *tell_failures(played.failures),
-        *comparison.warnings,
+        *_told_warnings(comparison),
     )
     _log_episodes(played, tracker)
     profiles = score_profiles(scores, comparison.level)
@@ -92,17 +106,9 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResul
     )
 
 
-@dataclass(frozen=True)
-class _Played:
-    records: list[EpisodeRecord]
-    failures: list[EpisodeFailure]
-    scores: PairedScores
-    sequential: "SequentialComparison | None"
-
-
 def _play(
     config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec], tracker: Tracker
-) -> _Played:
+) -> Played:
     """Plays the fixed number of episodes, or rounds until the statistics say stop; all plans of a round in one call."""
     from daf.statistics import sequential_comparison
 
@@ -121,13 +127,13 @@ def _play(
                 failures.append(outcome)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
         if options.margin is None or options.stopping == "fixed":
-            return _Played(records, failures, scores, None)
+            return Played(records, failures, scores, None)
         state = sequential_comparison(scores.values, names, margin=options.margin, level=options.level)
         undecided = sum(pair.decision == "undecided" for pair in state.pairs)
         tracker.log_metrics({"comparison/undecided_pairs": undecided}, step=first + count)
         if state.finished:
             break
-    return _Played(records, failures, scores, state)
+    return Played(records, failures, scores, state)
 
 
 def _rounds(config: DAFConfig) -> Iterator[tuple[int, int]]:
@@ -161,7 +167,15 @@ def _told_incomplete(scores: PairedScores) -> Iterator[str]:
         )
 
 
-def _log_episodes(played: _Played, tracker: Tracker) -> None:
+def _told_warnings(comparison: "Comparison") -> Iterator[str]:
+    """Every warning once, with the policies whom it concerns unless those are all."""
+    for warning in comparison.warnings:
+        concerned = [policy for policy in comparison.policies if warning in comparison.summary(policy).warnings]
+        names = f"{', '.join(concerned)}: " if len(concerned) < len(comparison.policies) and concerned else ""
+        yield f"Note: {names}{warning}."
+
+
+def _log_episodes(played: Played, tracker: Tracker) -> None:
     lines = "".join(f"{json.dumps(record.to_dict())}\n" for record in played.records)
     tracker.log_text(lines, "comparison/episodes.jsonl")
     if played.failures:

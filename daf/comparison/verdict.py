@@ -8,13 +8,14 @@ import numpy as np
 from daf.comparison.scores import PairedScores
 from daf.config.explain import nearest
 from daf.records import EpisodeRecord
+from daf.results import number_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairResult
 
 MOST_SUGGESTIONS = 3
-#: Stats that measure the run rather than the play.
-_BOOKKEEPING = ("tokens", "map_", "objects.", "env_")
+#: Stats of what was tried and how the run went rather than of what came of it.
+_BOOKKEEPING = ("action.", "tokens", "map_", "objects.", "env_")
 
 
 def verdict(comparison: "Comparison", scores: PairedScores, records: Sequence[EpisodeRecord]) -> list[str]:
@@ -25,17 +26,20 @@ def verdict(comparison: "Comparison", scores: PairedScores, records: Sequence[Ep
         sentences = [f"Nothing can be told apart: {_why_nothing(comparison, overall, scores, records)}"]
     else:
         sentences += [_tie(pair) for pair in overall if not pair.significant]
+        sentences.append(
+            f"Metric: {scores.metric}; {comparison.episodes_per_mission} episodes per policy and mission; the error"
+            f" rate is {1 - comparison.level:.2g} over all pairs together."
+        )
     return sentences + list(_exceptions(comparison))
 
 
 def _leads(pairs: Sequence["PairResult"], comparison: "Comparison", metric: str) -> Iterator[str]:
     """One sentence for every policy that is significantly higher than another."""
-    for policy in comparison.policies:
+    for policy in sorted(comparison.policies, key=lambda name: -comparison.summary(name).mean.value):
         lower = [_oriented(pair, policy) for pair in pairs if pair.significant and policy in _order(pair)[:1]]
         if lower:
             word = "beats" if metric == "reward" else "is higher than"
-            unit = f"{metric}, {comparison.episodes_per_mission} episodes per mission"
-            yield f"{policy} {word} {_listed(lower)} ({unit}, error rate {1 - comparison.level:.2g} over all pairs)."
+            yield f"{policy} {word} {_listed(lower)}."
 
 
 def _order(pair: "PairResult") -> tuple[str, str]:
@@ -45,12 +49,12 @@ def _order(pair: "PairResult") -> tuple[str, str]:
 def _oriented(pair: "PairResult", policy: str) -> str:
     sign = 1 if pair.first == policy else -1
     other = pair.second if pair.first == policy else pair.first
-    text = f"{other} by {sign * pair.difference.value:.4g}"
+    text = f"{other} by {number_text(sign * pair.difference.value)}"
     interval = pair.difference.interval
     if interval is None:
         return text
     low, high = sorted((sign * interval.low, sign * interval.high))
-    return f"{text} [{low:.4g}, {high:.4g}]"
+    return f"{text} [{number_text(low)}, {number_text(high)}]"
 
 
 def _listed(items: Sequence[str]) -> str:
@@ -59,8 +63,9 @@ def _listed(items: Sequence[str]) -> str:
 
 def _tie(pair: "PairResult") -> str:
     interval = pair.difference.interval
-    bounds = f" [{interval.low:.4g}, {interval.high:.4g}]" if interval else ""
-    return f"{pair.first} and {pair.second}: {short_decision(pair)} (difference {pair.difference.value:.4g}{bounds})."
+    bounds = f" [{number_text(interval.low)}, {number_text(interval.high)}]" if interval else ""
+    difference = f"difference {number_text(pair.difference.value)}{bounds}"
+    return f"{pair.first} and {pair.second}: {short_decision(pair)} ({difference})."
 
 
 def short_decision(pair: "PairResult") -> str:
@@ -93,8 +98,8 @@ def _why_nothing(
         return absent
     if (values == values.flat[0]).all():
         return (
-            f"{metric} is constant; every policy scored exactly {values.flat[0]:g} in each of the {count} episodes, so"
-            f" more episodes will not help. {_way_out(metric, records)}"
+            f"{metric} is constant; every policy scored exactly {number_text(values.flat[0])} in each of the {count}"
+            f" episodes, so more of them will not help. {_way_out(metric, records)}"
         )
     if (values == values[:1]).all():
         return (
@@ -103,6 +108,9 @@ def _why_nothing(
         )
     if all(pair.p_value is None for pair in pairs):
         return f"{pairs[0].decision}. Play more: evaluation.episodes=20."
+    if not pairs[0].tests:  # played in rounds
+        more = " Raise comparison.max_episodes." if any("undecided" in pair.decision for pair in pairs) else ""
+        return " ".join(_tie(pair) for pair in pairs) + more
     widest = max(pairs, key=lambda pair: abs(pair.difference.value))
     needed = fixed_sample_size(0.5, level=comparison.level)
     return (

@@ -3,6 +3,7 @@
 from daf.config.compose import CONF_DIR, daf_load_config, daf_save_config
 from daf.config.schemas import (
     DAFAblationConfig,
+    DAFAnalysisConfig,
     DAFBenchmarkConfig,
     DAFComparisonConfig,
     DAFConfig,
@@ -25,6 +26,7 @@ from daf.config.schemas import (
 __all__ = [
     "CONF_DIR",
     "DAFAblationConfig",
+    "DAFAnalysisConfig",
     "DAFBenchmarkConfig",
     "DAFComparisonConfig",
     "DAFConfig",

@@ -31,7 +31,7 @@ def split_overrides(
     swept: dict[str, dict[str, Any]] = {}
     for text in overrides:
         try:
-            override = parser.parse_override(text)
+            override = parser.parse_overrides([text])[0]
         except HydraException:
             fixed.append(text)
             continue

@@ -69,9 +69,10 @@ class DAFMissionConfig(Schema):
 
 
 class DAFVariantConfig(Schema):
-    """Mission and reward variants, in the order in which they apply."""
+    """Mission and reward variants, in the order in which they apply, and reward terms that are taken out."""
 
     names: tuple[VariantName, ...]
+    without_rewards: tuple[Text, ...]
 
 
 class DAFPolicyConfig(Schema):
@@ -193,6 +194,8 @@ class DAFComparisonConfig(Schema):
 
 ListedPolicy = Annotated[DAFPolicyConfig, BeforeValidator(lambda item: policy_from_text(item))]
 Level = Annotated[Real, Field(gt=0.5, lt=1)]
+#: A name that becomes a part of a key, in the characters that MLflow takes there.
+Label = Annotated[str, StringConstraints(pattern=r"^[\w. :/-]+$")]
 
 
 class DAFVorConfig(Schema):
@@ -215,7 +218,7 @@ class DAFBenchmarkConfig(Schema):
     """A suite of missions, and the algorithms that are scored on it."""
 
     suite: Literal["quick", "diagnostic", "integrated", "spanning", "cogsguard", "all"]
-    algorithms: dict[Text, Annotated[tuple[ListedPolicy, ...], BeforeValidator(_one_or_more), Field(min_length=1)]]
+    algorithms: dict[Label, Annotated[tuple[ListedPolicy, ...], BeforeValidator(_one_or_more), Field(min_length=1)]]
     scripted: Annotated[tuple[ListedPolicy, ...], Field(min_length=1)]
     level: Level
 
@@ -224,7 +227,8 @@ class DAFPartConfig(Schema):
     """One part of an ablation: what happens when it is switched off.
 
     Attributes:
-        set: dotted keys of `policy`, `mission` or `variant` to the values that replace theirs.
+        set: dotted keys of `policy`, `mission` or `variant` (where the ablation trains also `optimizer` and `training`)
+            to the values that replace theirs; `policy` itself takes another policy.
         without_variants: variants that are left out.
         without_rewards: terms that are taken out of every agent's reward.
         zero: modules or parameters of the policy's weights that become 0.
@@ -239,19 +243,40 @@ class DAFPartConfig(Schema):
     def _switches_something_off(self) -> "DAFPartConfig":
         if not (self.set or self.without_variants or self.without_rewards or self.zero):
             raise ValueError("a part needs set, without_variants, without_rewards or zero")
-        for key in self.set:
-            if key.partition(".")[0] not in {"policy", "mission", "variant"}:
-                raise ValueError(f"{key} does not change how a trained policy plays; policy, mission and variant do")
         return self
 
 
 class DAFAblationConfig(Schema):
     """Parts to switch off, and what is measured."""
 
-    parts: dict[Text, DAFPartConfig]
+    parts: dict[Label, DAFPartConfig]
     pairs: bool
+    trainings: Annotated[Whole, Field(ge=0)]
     metric: EpisodeMetric
     level: Level
+
+    @model_validator(mode="after")
+    def _parts_have_an_effect(self) -> "DAFAblationConfig":
+        groups = {"policy", "mission", "variant"} | ({"optimizer", "training"} if self.trainings else set())
+        for name, part in self.parts.items():
+            for key in part.set:
+                if key in {"mission", "mission.name"}:
+                    raise ValueError(
+                        f"parts.{name}: {key} cannot be a part, since another mission is another experiment"
+                    )
+                if key.partition(".")[0] not in groups:
+                    raise ValueError(f"parts.{name}: {key} does not change how a trained policy plays; see trainings")
+            if part.zero and self.trainings:
+                raise ValueError(f"parts.{name}: zero changes trained weights; it needs trainings: 0")
+        return self
+
+
+class DAFAnalysisConfig(Schema):
+    """What `task=missions` checks, and what it calls a success."""
+
+    check: Literal["selected", "all"]
+    success_metric: EpisodeMetric
+    success_threshold: Real | None
 
 
 class DAFTrackingConfig(Schema):
@@ -373,6 +398,7 @@ class DAFConfig(Schema):
     tournament: DAFTournamentConfig
     benchmark: DAFBenchmarkConfig
     ablation: DAFAblationConfig
+    analysis: DAFAnalysisConfig
     tracking: DAFTrackingConfig
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig
@@ -395,6 +421,7 @@ class DAFConfig(Schema):
             cogs=self.mission.cogs,
             max_steps=self.mission.max_steps,
             difficulty=self.mission.difficulty,
+            without_rewards=self.variant.without_rewards,
         )
 
 

@@ -19,6 +19,8 @@ MAX_FRAMES = 200
 FRAME_MS, LAST_FRAME_MS = 90, 1500
 #: The longer side of the map in pixels, and what a cell may take of it.
 MAP_PIXELS, MIN_CELL, MAX_CELL = 640, 3, 20
+#: Of the whole picture, so that what stands above and below a narrow map has room.
+MIN_WIDTH = 480
 #: Cells around the agents' ways that are shown.
 MARGIN = 5
 TRAIL = 12
@@ -32,13 +34,13 @@ def daf_export_replay_gif(replay: Replay, path: Path, *, title: str = "") -> Pat
     Args:
         title: stands above the map.
     """
-    from PIL.Image import Quantize
+    from PIL.Image import Dither, Quantize
 
     painter = _Painter(replay, title)
     pictures = [painter.frame(step) for step in shown_steps(replay.steps)]
     # One palette for all frames, rare colours included: what stands still then stays the same bytes.
     palette = pictures[-1].quantize(64, method=Quantize.MAXCOVERAGE)
-    first, *rest = [picture.quantize(palette=palette, dither=0) for picture in pictures]
+    first, *rest = [picture.quantize(palette=palette, dither=Dither.NONE) for picture in pictures]
     path.parent.mkdir(parents=True, exist_ok=True)
     durations = [FRAME_MS] * len(rest) + [LAST_FRAME_MS]
     first.save(path, save_all=True, append_images=rest, duration=durations, loop=0)
@@ -94,22 +96,26 @@ class _Painter:
         self._replay = replay
         self._view = _View.of(replay)
         self._colours = team_colours(replay.teams())
-        self._size = self._view.width * self._view.cell, self._view.height * self._view.cell
-        header, lines = LINE + 6 if title else 0, self._legend_lines()
-        height = header + self._size[1] + LINE * (2 + len(lines)) + 8
-        self._map_top = header
-        self._ground = Image.new("RGB", (self._size[0], height), PAPER)
+        map_width, map_height = self._view.width * self._view.cell, self._view.height * self._view.cell
+        self._width = max(map_width, MIN_WIDTH)
+        headings, legend = _wrapped(title, self._width - 12), self._legend_lines()
+        self._left, self._top = (self._width - map_width) // 2, LINE * len(headings) + 4
+        self._below = self._top + map_height + 4
+        self._ground = Image.new("RGB", (self._width, self._below + LINE * (2 + len(legend)) + 4), PAPER)
         draw = ImageDraw.Draw(self._ground)
-        if title:
-            draw.text((6, 5), title, fill=INK, font=_font(14))
-        draw.rectangle((0, header, self._size[0], header + self._size[1] - 1), fill=GROUND)
-        for wall in filter(self._view.shows, replay.walls):
+        for number, line in enumerate(headings):
+            draw.text((6, 2 + LINE * number), line, fill=INK, font=_font(14))
+        self._paint_map(draw, map_width, map_height)
+        for number, entries in enumerate(legend):
+            self._paint_legend(draw, entries, self._below + LINE * (2 + number))
+
+    def _paint_map(self, draw: "ImageDraw", width: int, height: int) -> None:
+        """What never changes: the ground and the walls."""
+        draw.rectangle((self._left, self._top, self._left + width - 1, self._top + height - 1), fill=GROUND)
+        for wall in filter(self._view.shows, self._replay.walls):
             x, y = self._view.corner(wall)
-            draw.rectangle(
-                (x, header + y, x + self._view.cell - 1, header + y + self._view.cell - 1), fill=WALL
-            )
-        for number, line in enumerate(lines):
-            self._paint_legend(draw, line, header + self._size[1] + LINE * (2 + number) + 4)
+            x, y, far = x + self._left, y + self._top, self._view.cell - 1
+            draw.rectangle((x, y, x + far, y + far), fill=WALL)
 
     def frame(self, step: int) -> "Image":
         """The picture after a step."""
@@ -126,7 +132,7 @@ class _Painter:
             if agent.alive.at(step):
                 self._paint(picture, agent, step, str(agent.number))
         for number, text in enumerate(self._status(step)):
-            draw.text((6, self._map_top + self._size[1] + 4 + LINE * number), text, fill=INK, font=_font(13))
+            draw.text((6, self._below + LINE * number), text, fill=INK, font=_font(13))
         return picture
 
     def _paint(self, picture: "Image", thing: Thing, step: int, letter: str) -> None:
@@ -136,9 +142,11 @@ class _Painter:
         colour = self._colours.get(thing.team.at(step) or "", NOBODY)
         spent = thing.kind.endswith("_extractor") and not sum(thing.inventory.at(step).values())
         held = thing.team.at(step) is not None
-        sprite = _sprite(look(thing.kind), letter, colour, not spent and (held or thing.kind != "junction"), self._sprite())
+        sprite = _sprite(
+            look(thing.kind), letter, colour, not spent and (held or thing.kind != "junction"), self._sprite()
+        )
         x, y = self._view.centre(place)
-        corner = round(x - sprite.width / 2), round(y - sprite.height / 2) + self._map_top
+        corner = round(x - sprite.width / 2) + self._left, round(y - sprite.height / 2) + self._top
         picture.paste(sprite, corner, sprite)
 
     def _sprite(self) -> int:
@@ -148,7 +156,7 @@ class _Painter:
     def _paint_trail(self, draw: "ImageDraw", agent: Thing, step: int) -> None:
         colour = self._colours.get(agent.team.at(step) or "", NOBODY)
         places = [agent.position.at(at) for at in range(max(0, step - TRAIL), step + 1)]
-        points = [(x, y + self._map_top) for x, y in map(self._view.centre, places)]
+        points = [(x + self._left, y + self._top) for x, y in map(self._view.centre, places)]
         if len(points) > 1:
             draw.line(points, fill=colour, width=max(1, self._view.cell // 5))
 
@@ -162,14 +170,14 @@ class _Painter:
 
     def _legend_lines(self) -> list[list[tuple[Look, str, str]]]:
         """The legend's entries (look, colour, text), as many in a line as fit."""
-        kinds = dict.fromkeys(["agent", *sorted(thing.kind for thing in self._replay.things)])
-        entries = [(look(kind), NOBODY, look(kind).name.partition(" (")[0]) for kind in kinds]
+        looks = dict.fromkeys([look("agent"), *map(look, sorted(thing.kind for thing in self._replay.things))])
+        entries = [(shown, NOBODY, shown.name.partition(" (")[0]) for shown in looks]
         entries += [(Look("circle", "", ""), colour, f"of {team}") for team, colour in self._colours.items()]
         lines: list[list[tuple[Look, str, str]]] = [[]]
         used = 6.0
         for entry in entries:
             width = _entry_width(entry[2])
-            if used + width > self._size[0] and lines[-1]:
+            if used + width > self._width and lines[-1]:
                 lines.append([])
                 used = 6.0
             lines[-1].append(entry)
@@ -183,6 +191,17 @@ class _Painter:
             self._ground.paste(sprite, (round(left), top + 1), sprite)
             draw.text((left + 19, top + 1), text, fill=INK, font=_font(12))
             left += _entry_width(text)
+
+
+def _wrapped(text: str, width: float) -> list[str]:
+    """Lines of a text that are no wider than `width` pixels, broken between words."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and _font(14).getlength(f"{lines[-1]} {word}") <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
 
 
 def _entry_width(text: str) -> float:

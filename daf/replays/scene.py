@@ -178,6 +178,11 @@ def _timeline[T](field: Any, convert: Callable[[Any], T], *, nested: bool = Fals
     Args:
         nested: whether values are lists themselves. A list of pairs of numbers is then a constant inventory.
     """
-    if isinstance(field, list) and field and isinstance(field[0], list) and (not nested or isinstance(field[0][1], list)):
+    if (
+        isinstance(field, list)
+        and field
+        and isinstance(field[0], list)
+        and (not nested or isinstance(field[0][1], list))
+    ):
         return Timeline(tuple(step for step, _ in field), tuple(convert(value) for _, value in field))
     return Timeline((0,), (convert(field),))

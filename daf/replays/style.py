@@ -30,18 +30,20 @@ _KNOWN = {
     "hub": Look("hub", "H", "hub"),
     "junction": Look("ring", "", "junction (filled: held by a team)"),
     "ship": Look("triangle", "", "ship of the clips"),
-    "c:aligner": Look("square", "A", "aligner station"),
-    "c:scrambler": Look("square", "X", "scrambler station"),
-    "c:miner": Look("square", "M", "miner station"),
-    "c:scout": Look("square", "S", "scout station"),
+    "aligner": Look("square", "A", "aligner station"),
+    "scrambler": Look("square", "X", "scrambler station"),
+    "miner": Look("square", "M", "miner station"),
+    "scout": Look("square", "S", "scout station"),
 }
 
 
 def look(kind: str) -> Look:
     """The look of a kind; one that is not known becomes a square with its first letter."""
+    # Stations carry their team's name in front: c:miner, cogs_green:miner.
+    kind = kind.rpartition(":")[2]
     if kind in _KNOWN:
         return _KNOWN[kind]
-    name = kind.removeprefix("c:").replace("_", " ")
+    name = kind.replace("_", " ")
     if kind.endswith("_extractor"):
         return Look("diamond", name[0].upper(), name)
     return Look("square", name[:1].upper(), name)

@@ -5,6 +5,7 @@ and the random ones take a numpy Generator.
 """
 
 from daf.statistics.comparison import compare, compare_two, mean_with_interval
+from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.profiles import performance_profiles
 from daf.statistics.results import (
     Comparison,
@@ -21,6 +22,7 @@ from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
     "Comparison",
+    "Effect",
     "Estimate",
     "Interval",
     "PairResult",
@@ -33,6 +35,7 @@ __all__ = [
     "compare_two",
     "fixed_sample_size",
     "mean_with_interval",
+    "paired_effects",
     "performance_profiles",
     "sequential_comparison",
 ]

@@ -50,7 +50,8 @@ def _hull(value: Array, cells: Array, episodes: int, deviations: Array, errors: 
     """
     error, degrees = student_t(value, cells, episodes - 1)
     reach = stats.t.ppf((1 + level) / 2, degrees)
-    ratios = np.divide(deviations, errors, out=np.zeros_like(deviations), where=errors > 1e-9 * error)
+    # A resample of equal scores has no spread; what rounding leaves of it, some 1e-8 of the error, is not one.
+    ratios = np.divide(deviations, errors, out=np.zeros_like(deviations), where=errors > 1e-6 * error)
     upper, lower = np.quantile(ratios, [(1 + level) / 2, (1 - level) / 2], axis=0)
     return np.stack([value - np.maximum(reach, upper) * error, value + np.maximum(reach, -lower) * error])
 

@@ -14,6 +14,8 @@ from daf.sweeps.space import Assignments, Compose, Parameter, Space
 MOST_PROBES = 64
 #: Combinations with other keys' values that are tried before a value counts as impossible.
 COMBINATIONS = 8
+#: Keys that all trials of a sweep share.
+SWEEPS_OWN = ("output_dir", "tracking", "sweep", "objective")
 #: Sections of the config that decide whether missions build and policies load.
 ENVIRONMENT = ("mission", "variant", "policy", "evaluation", "task", "device")
 
@@ -36,6 +38,9 @@ def _check_references(config: DAFConfig, space: Space) -> Iterator[Problem]:
     """Conditions and enqueued trials must name keys that exist, and enqueued values must lie in the space."""
     swept = {parameter.path: parameter for parameter in space.parameters}
     for parameter in space.parameters:
+        if parameter.path.partition(".")[0] in SWEEPS_OWN:
+            hint = "Is there a comma that should stand in quotes?"
+            yield Problem(parameter.path, "is the same for all trials and cannot be swept.", hint)
         for key in parameter.config.when:
             if key == parameter.path:
                 yield Problem(f"sweep.space.{key}.when", "depends on itself.")

@@ -14,6 +14,7 @@ from daf.environment_checks import TRAINING_TASKS
 from daf.results import ResultTable
 from daf.sweeps.space import Assignments, Compose
 from daf.sweeps.state import best_trials, name_of
+from daf.sweeps.study import OWN_TASKS
 from daf.sweeps.trial import Scores, TrialJob, TrialOutcome, seeds_from
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def confirm(
     sweep = config.sweep
     chosen = [] if sweep.confirm == "off" or len(study.directions) > 1 else candidates(study, config)
     retrain = sweep.confirm == "retrain" and config.task.name in TRAINING_TASKS
-    if not chosen or config.task.name not in (*TRAINING_TASKS, "evaluate"):
+    if not chosen or config.task.name not in OWN_TASKS:
         return None
     jobs = [
         (trial, job)

@@ -15,7 +15,7 @@ from daf.sweeps.live import Show
 from daf.sweeps.space import Compose, Space, trial_name
 from daf.sweeps.state import read_status
 from daf.sweeps.strategies import report_every
-from daf.sweeps.study import StoredStudy
+from daf.sweeps.study import StoredStudy, report
 from daf.sweeps.trial import Intermediate, TrialJob, TrialOutcome, seeds_from
 from daf.tracking import Tracker
 from daf.workers import JobDone, JobFailed, JobMessage, WorkerPool
@@ -160,7 +160,7 @@ class Engine:
         active = self._active[job_id]
         if isinstance(message, Intermediate):
             active.last = f"{message.value:.4f} at {message.step:,}"
-            if self._stored.report(active.trial, message.step, message.value):
+            if report(active.trial, message.step, message.value):
                 self._pool.stop(job_id)
 
     def _finish(self, active: _Active, outcome: TrialOutcome) -> None:

@@ -1,5 +1,7 @@
 """The Hydra side: from the arguments of `-m` to a sweep, and its trials through Hydra's launchers."""
 
+import itertools
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +17,11 @@ from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
-from daf.sweeps.engine import Request, check_failures, tell_failure, tell_outcome
+from daf.sweeps.engine import Request, check_failures, end_run, tell_failure, tell_outcome
 from daf.sweeps.launch import SweepResult, daf_launch_sweep
 from daf.sweeps.space import Compose, Parameter, trial_name
 from daf.sweeps.strategies import make_pruner, report_every
-from daf.sweeps.study import StoredStudy, default_storage
+from daf.sweeps.study import StoredStudy, default_storage, report
 from daf.sweeps.trial import Intermediate
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def sweep(
     if hydra_config.hydra.launcher._target_ != BASIC_LAUNCHER:
         launcher = _Launched(hydra_context, task_function, hydra_config, fixed)
     result = daf_launch_sweep(base, compose=compose, overrides=arguments, run_trials=launcher)
-    tell_result(result, result.output_dir, result.run_id)
+    tell_result(result, result.output_dir, result.run_id, base.tracking.uri)
     return result
 
 
@@ -118,47 +120,52 @@ class _Launched:
         self._failures = 0
 
     def __call__(self, stored: StoredStudy, request: Request) -> None:
-        """Launches batches until there are enough trials."""
-        n_jobs = request.config.sweep.n_jobs
-        while batch := self._next_batch(stored, request, n_jobs):
-            for attempt in range(request.config.sweep.max_retries + 1):
-                last = attempt == request.config.sweep.max_retries
-                batch = self._launch(batch, stored, request, last=last)
-                if not batch:
-                    break
-
-    def _next_batch(self, stored: StoredStudy, request: Request, size: int) -> "list[optuna.Trial]":
-        batch: list[optuna.Trial] = []
-        while len(batch) < size and (trial := stored.next_trial()):
-            try:
-                request.job(trial, 0)
-            except (DAFConfigError, ValueError) as error:
-                tell_failure(stored, trial, str(error), "infeasible")
-            else:
-                batch.append(trial)
-        return batch
+        """Launches batches until there are enough trials; those that fail are tried again in a batch of their own."""
+        sweep_config = request.config.sweep
+        deadline = time.monotonic() + (sweep_config.timeout_s or float("inf"))
+        while time.monotonic() < deadline:
+            batch = list(itertools.islice(iter(stored.next_trial, None), sweep_config.n_jobs))
+            if not batch:
+                return
+            for attempt in range(sweep_config.max_retries + 1):
+                batch = self._launch(batch, stored, request, attempt)
 
     def _launch(
-        self, batch: "Sequence[optuna.Trial]", stored: StoredStudy, request: Request, *, last: bool
+        self, batch: "Sequence[optuna.Trial]", stored: StoredStudy, request: Request, attempt: int
     ) -> "list[optuna.Trial]":
         """Runs a batch; returns the trials that failed and are to be tried again."""
-        jobs = [self._overrides(trial, stored, request) for trial in batch]
+        feasible = [trial for trial in batch if self._prepare(trial, stored, request, attempt)]
+        if not feasible:
+            return []
+        jobs = [self._overrides(trial, stored, request) for trial in feasible]
         returns = self._launcher.launch(jobs, initial_job_idx=self._launched)
-        self._launched += len(batch)
+        self._launched += len(jobs)
         again = []
-        for trial, returned in zip(batch, returns, strict=True):
-            error = None if returned.status is JobStatus.COMPLETED else returned._return_value
-            outcome: TrialOutcome | None = None if error else returned.return_value
-            if outcome is not None:
-                tell_outcome(stored, trial, outcome)
-                if outcome.state == "diverged":
-                    self._fail(stored, trial, outcome.error, request)
-            elif last:
-                self._fail(stored, trial, f"{type(error).__name__}: {error}", request)
-            else:
+        for trial, returned in zip(feasible, returns, strict=True):
+            if returned.status is JobStatus.COMPLETED:
+                self._finish(stored, trial, returned.return_value, request)
+                continue
+            error = returned._return_value
+            if attempt < request.config.sweep.max_retries:
                 again.append(trial)
+            else:
+                self._fail(stored, trial, f"{type(error).__name__}: {error}", request)
         stored.tell_alive()
         return again
+
+    def _prepare(self, trial: "optuna.Trial", stored: StoredStudy, request: Request, attempt: int) -> bool:
+        end_run(request.tracker, trial.user_attrs.get("run_id") if attempt == 0 else None, "KILLED")
+        try:
+            request.job(trial, attempt)
+        except (DAFConfigError, ValueError) as error:
+            tell_failure(stored, trial, str(error), "infeasible")
+            return False
+        return True
+
+    def _finish(self, stored: StoredStudy, trial: "optuna.Trial", outcome: "TrialOutcome", request: Request) -> None:
+        tell_outcome(stored, trial, outcome)
+        if outcome.state == "diverged":
+            self._fail(stored, trial, outcome.error, request)
 
     def _fail(self, stored: StoredStudy, trial: "optuna.Trial", traceback: str, request: Request) -> None:
         tell_failure(stored, trial, traceback, "failed")
@@ -214,8 +221,7 @@ class _StorageLine:
     def report(self, message: Any) -> None:
         """Stores what the trial says."""
         if isinstance(message, Intermediate):
-            self._trial.report(message.value, message.step)
-            self._stop = self._trial.should_prune()
+            self._stop = report(self._trial, message.step, message.value)
 
     def should_stop(self) -> bool:
         """Whether the pruner said so."""

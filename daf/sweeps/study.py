@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daf.config.schemas import DAFConfig
+from daf.environment_checks import TRAINING_TASKS
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.provenance import Redactor
 from daf.records import digest
@@ -28,6 +29,19 @@ if TYPE_CHECKING:
 DEFAULT_TRIALS = 20
 #: Seconds between two signs of life, and without one until a process on another machine counts as dead.
 ALIVE_EVERY_S, DEAD_AFTER_S = 30.0, 300.0
+#: Tasks whose trials the sweep runs itself, and the sections that decide what comes out of them.
+OWN_TASKS = (*TRAINING_TASKS, "evaluate")
+DECISIVE = {
+    "mission": True,
+    "variant": True,
+    "policy": True,
+    "optimizer": True,
+    "training": True,
+    "evaluation": True,
+    "objective": True,
+    "task": True,
+    "seed": True,
+}
 #: Parts of the config that do not change what a trial results in.
 FREE = {
     "output_dir": True,
@@ -44,7 +58,8 @@ IDENTIFYING = ("space", "seeds_per_trial")
 
 def identity(config: DAFConfig) -> dict[str, Any]:
     """What must not change while a study goes on, as plain data without secrets."""
-    data = config.model_dump(mode="json", exclude=FREE)  # type: ignore[arg-type]
+    decisive = DECISIVE if config.task.name in OWN_TASKS else None
+    data = config.model_dump(mode="json", include=decisive, exclude=FREE)  # type: ignore[arg-type]
     data["sweep"] = config.sweep.model_dump(mode="json", include=set(IDENTIFYING), exclude_defaults=True)
     tree: dict[str, Any] = Redactor().tree(data)
     return tree
@@ -130,7 +145,6 @@ class StoredStudy:
 
         self.config = config
         self.name = study_name(config)
-        self._storage = storage
         self._owner = owner()
         self._told_alive = 0.0
         self._planned = [*_enqueued(config, space), *(grid or ())]
@@ -212,12 +226,6 @@ class StoredStudy:
         trial.set_user_attr("owner", self._owner)
         return trial
 
-    def report(self, trial: "optuna.Trial", step: int, value: float) -> bool:
-        """Stores an intermediate value; returns whether the trial should be pruned."""
-        # Not Trial.report: it keeps the first of two values, and a trial that is tried again reports anew.
-        self._storage.set_trial_intermediate_value(trial._trial_id, step, value)
-        return bool(self.study.pruner.prune(self.study, self._storage.get_trial(trial._trial_id)))
-
     def tell_alive(self) -> None:
         """Leaves a sign of life for processes on other machines, every now and then."""
         if time.monotonic() - self._told_alive > ALIVE_EVERY_S:
@@ -227,6 +235,13 @@ class StoredStudy:
     def is_dead(self, who: str | None) -> bool:
         """Whether the process that ran a trial is no more."""
         return is_dead(who, self.study.user_attrs)
+
+
+def report(trial: "optuna.Trial", step: int, value: float) -> bool:
+    """Stores an intermediate value; returns whether the trial should be pruned."""
+    # Not Trial.report: it keeps the first of two values, and a trial that is tried again reports anew.
+    trial.storage.set_trial_intermediate_value(trial._trial_id, step, value)
+    return bool(trial.study.pruner.prune(trial.study, trial.storage.get_trial(trial._trial_id)))
 
 
 def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from daf.environment_checks import TRAINING_TASKS, mission_specs
 from daf.errors import DAFError, DAFTrainingDivergedError
 from daf.provenance import Redactor
 from daf.records import EpisodeRecord
+from daf.sweeps.study import OWN_TASKS
 from daf.tracking import Tracker, flatten, open_store
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def warm_up_tracking() -> None:
 
 def initializer(config: DAFConfig) -> str:
     """What a worker does before its first trial, for a `WorkerPool`."""
-    plays = config.task.name in (*TRAINING_TASKS, "evaluate")
+    plays = config.task.name in OWN_TASKS
     return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 
 
@@ -251,7 +252,7 @@ def _run_seed(job: TrialJob, index: int, line: Line, tracker: Tracker, progress:
 def _train_and_play(
     job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, progress: _Progress
 ) -> _Part:
-    if config.task.name not in (*TRAINING_TASKS, "evaluate"):
+    if config.task.name not in OWN_TASKS:
         return _run_task(config, tracker)
     extra: dict[str, float] = {}
     weights = job.weights[index] if job.weights else config.policy.weights

@@ -86,7 +86,7 @@ def daf_plot_pair_differences(
         labels = [f"{pair.first} - {pair.second}\n(n = {pair.episodes})" for pair in pairs]
         axes.set_yticks(range(len(pairs)), labels)
         axes.set_ylim(len(pairs) - 0.4, -0.6)
-        axes.set_xlabel(f"difference in {metric}; line: {level:.0%} interval, filled: significant after correction")
+        axes.set_xlabel(f"difference in {metric}\nline: {level:.0%} interval, filled: significant after correction")
         axes.set_title(title, loc="left", fontsize=10)
         axes.grid(axis="y", visible=False)
     return path

@@ -1,8 +1,9 @@
 """The comparison as one HTML file that needs nothing else, not even a network."""
 
+import itertools
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from daf.results import ALL_MISSIONS, number_text, p_text
 from daf.visualization.html import Child, Markup, document, element
+from daf.visualization.report_tables import comparison_tables, interval_text
 from daf.visualization.style import COLOURS
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ def daf_export_comparison_html(
             _means(comparison, samples, seeds, metric),
             _differences(comparison, metric),
             _profiles(profiles, metric, samples[0].size),
-            _tables(comparison, samples, seeds, metric),
+            comparison_tables(comparison, samples, seeds, metric),
             element("h2", "How to read this"),
             element("ul", [element("li", line) for line in HOW_TO_READ], class_="soft"),
         ),
@@ -114,22 +116,17 @@ class _Axis:
         return [number * step for number in range(first, math.floor(self.high / step) + 1)]
 
     def labels(self) -> list[Markup]:
+        """The ticks; a phone shows every other one of five or more."""
+        ticks = self.ticks()
         return [
-            element(
-                "span", f"{tick:.6g}", class_="tick minor" if index % 2 else "tick", style=f"left:{self.at(tick):.3f}%"
-            )
-            for index, tick in enumerate(self.ticks())
+            element("span", f"{tick:.6g}", class_="tick minor" if minor else "tick", style=f"left:{self.at(tick):.3f}%")
+            for tick, minor in zip(ticks, itertools.cycle((False, len(ticks) > 4)))
         ]
 
 
 def _bounds(estimate: "Estimate") -> tuple[float, float]:
     interval = estimate.interval
     return (interval.low, interval.high) if interval else (estimate.value, estimate.value)
-
-
-def _interval(estimate: "Estimate", sign: str = "") -> str:
-    interval = estimate.interval
-    return f"{number_text(interval.low, sign)} to {number_text(interval.high, sign)}" if interval else "no interval"
 
 
 def _bar(axis: _Axis, estimate: "Estimate", tip: str) -> list[Markup]:
@@ -168,8 +165,10 @@ KEYS = element("p", "Point at a bar for its numbers, or tab to a figure and use 
 
 def _means(comparison: "Comparison", samples: NDArray[np.float64], seeds: Sequence[int], metric: str) -> Child:
     figures = []
+    episodes = [f"{mission}, seed {seed}" for mission in comparison.missions for seed in seeds]
     for heading, mission, number in _scopes(comparison):
-        values = samples.mean(axis=1) if number is None else samples[:, number]
+        own = episodes if number is None else episodes[number * len(seeds) : (number + 1) * len(seeds)]
+        values = samples.reshape(len(samples), -1) if number is None else samples[:, number]
         summaries = [comparison.summary(policy, mission) for policy in comparison.policies]
         every = [*values.ravel().tolist(), *(bound for summary in summaries for bound in _bounds(summary.mean))]
         axis = _Axis.around(every)
@@ -178,28 +177,27 @@ def _means(comparison: "Comparison", samples: NDArray[np.float64], seeds: Sequen
                 f"row c{index % len(COLOURS)}",
                 summary.policy,
                 [
-                    _dots(axis, values[index].tolist(), seeds),
+                    _dots(axis, values[index].tolist(), own),
                     _bar(axis, summary.mean, _summary_tip(summary, comparison)),
                 ],
                 number_text(summary.mean.value),
             )
             for index, summary in enumerate(summaries)
         ]
-        dots = "seeds" if number is not None or len(comparison.missions) == 1 else "seeds, each a mean over missions"
-        caption = f"{metric}: mean with its {comparison.level:.0%} interval; dots: {values.shape[1]} {dots}"
+        caption = f"{metric}: mean with its {comparison.level:.0%} interval; dots: {values.shape[1]} episodes"
         figures.append(_figure(heading, rows, axis, caption))
     return [element("h2", "Means"), KEYS, element("div", figures, class_="figures")]
 
 
 def _summary_tip(summary: "Summary", comparison: "Comparison") -> str:
-    interval = f"{comparison.level:.0%} interval {_interval(summary.mean)}"
+    interval = f"{comparison.level:.0%} interval {interval_text(summary.mean)}"
     return f"{summary.policy}: mean {number_text(summary.mean.value)}, {interval}, n = {summary.episodes}"
 
 
-def _dots(axis: _Axis, values: Sequence[float], seeds: Sequence[int]) -> list[Markup]:
+def _dots(axis: _Axis, values: Sequence[float], episodes: Sequence[str]) -> list[Markup]:
     return [
-        element("div", class_="dot", style=f"left:{axis.at(value):.3f}%", data_tip=f"seed {seed}: {number_text(value)}")
-        for value, seed in zip(values, seeds, strict=True)
+        element("div", class_="dot", style=f"left:{axis.at(value):.3f}%", data_tip=f"{episode}: {number_text(value)}")
+        for value, episode in zip(values, episodes, strict=True)
     ]
 
 
@@ -225,7 +223,7 @@ def _differences(comparison: "Comparison", metric: str) -> Child:
 
 def _pair_tip(pair: "PairResult") -> str:
     p_value = "" if pair.p_value is None else f", corrected p {p_text(pair.p_value)}"
-    difference = f"{number_text(pair.difference.value, '+')} ({_interval(pair.difference, '+')})"
+    difference = f"{number_text(pair.difference.value, '+')} ({interval_text(pair.difference, '+')})"
     return f"{pair.first} - {pair.second}: {difference}{p_value}, n = {pair.episodes}. {pair.decision}"
 
 
@@ -294,122 +292,3 @@ def _profiles(profiles: "PerformanceProfiles", metric: str, episodes: int) -> Ch
 
 def _dash(index: int) -> str | None:
     return _DASHES[index % len(_DASHES)] or None
-
-
-@dataclass(frozen=True)
-class _Number:
-    """A table's cell that sorts by its number; None sorts last."""
-
-    value: float | None
-    text: str
-
-
-def _number(value: float | None, form: str | None = None) -> _Number:
-    if value is None:
-        return _Number(None, "-")
-    return _Number(value, number_text(value) if form is None else f"{value:{form}}")
-
-
-def _p_cell(value: float | None) -> _Number:
-    return _Number(value, p_text(value))
-
-
-Cell = str | _Number
-
-
-def _tables(comparison: "Comparison", samples: NDArray[np.float64], seeds: Sequence[int], metric: str) -> Child:
-    shown = [None, *comparison.missions] if len(comparison.missions) > 1 else [None]
-    names: Mapping[str | None, str] = {None: ALL_MISSIONS if len(shown) > 1 else comparison.missions[0]}
-    summaries = [
-        (
-            *(s.policy, names.get(s.mission, s.mission or ""), _number(s.episodes, "d")),
-            *(_number(s.mean.value), _interval(s.mean), _number(s.iqm.value), _interval(s.iqm), _number(s.std)),
-        )
-        for s in comparison.summaries
-        if s.mission in shown
-    ]
-    pairs = [
-        (
-            *(
-                p.first,
-                p.second,
-                names.get(p.mission, p.mission or ""),
-                _Number(p.difference.value, number_text(p.difference.value, "+")),
-            ),
-            *(_interval(p.difference, "+"), _p_cell(p.p_value), _number(p.hedges_g.value, "+.2f")),
-            *(_number(p.cliffs_delta.value, "+.2f"), _number(p.probability_of_improvement.value, ".2f"), p.decision),
-        )
-        for p in comparison.pairs
-        if p.mission in shown
-    ]
-    tests = [
-        (
-            *(f"{p.first} - {p.second}", names.get(p.mission, p.mission or ""), name.replace("_", " ")),
-            *(_number(test.statistic, ".4g"), _p_cell(test.p_value), _p_cell(test.p_holm), _p_cell(test.p_bh)),
-            test.note,
-        )
-        for p in comparison.pairs
-        if p.mission in shown
-        for name, test in p.tests.items()
-    ]
-    episodes = [
-        (policy, mission, _number(seed, "d"), _number(float(value)))
-        for policy, own in zip(comparison.policies, samples, strict=True)
-        for mission, values in zip(comparison.missions, own, strict=True)
-        for seed, value in zip(seeds, values, strict=True)
-    ]
-    level = f"{comparison.level:.0%} interval"
-    return [
-        _table(
-            "Policies",
-            ("policy", "mission", "episodes", f"mean {metric}", level, "IQM", "IQM interval", "sd"),
-            summaries,
-        ),
-        _table(
-            "Pairs",
-            (
-                *("first", "second", "mission", "difference", level, "corrected p", "Hedges' g", "Cliff's delta"),
-                *("P(first higher)", "decision"),
-            ),
-            pairs,
-        ),
-        _table("Tests", ("pair", "mission", "test", "statistic", "p", "p (Holm)", "p (BH)", "note"), tests),
-        _table("Episodes", ("policy", "mission", "seed", metric), episodes),
-    ]
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Child:
-    if not rows:
-        return ""
-    numeric = [isinstance(cell, _Number) for cell in rows[0]]
-    heads = [
-        element(
-            "th",
-            element("button", column, type="button"),
-            scope="col",
-            aria_sort="none",
-            class_=None if number else "text",
-        )
-        for column, number in zip(columns, numeric, strict=True)
-    ]
-    label = title.lower()
-    tools = element(
-        "div",
-        element("label", f"Filter {label}", element("input", type="search", autocomplete="off"), class_="filter"),
-        element("span", f"{len(rows)} rows", class_="count soft", role="status"),
-        class_="tools",
-    )
-    table = element(
-        "table",
-        element("thead", element("tr", heads)),
-        element("tbody", [element("tr", [_cell(cell) for cell in row]) for row in rows]),
-    )
-    region = element("div", table, class_="scroll", tabindex=0, role="region", aria_label=f"Table of {label}")
-    return element("section", element("h2", title), tools, region, class_="tabular", id=label)
-
-
-def _cell(cell: Cell) -> Markup:
-    if isinstance(cell, str):
-        return element("td", cell, class_="text")
-    value = "" if cell.value is None else repr(cell.value).replace("inf", "Infinity")
-    return element("td", cell.text, data_value=value)

@@ -7,8 +7,8 @@ import pytest
 
 from daf.bridge.catalogue import catalogue, live_catalogue
 from daf.bridge.missions import agent_count, build_mission, mission_digest, why_unplayable
-from daf.config.names import expand_missions
 from daf.bridge.simulations import prepare_mission
+from daf.config.names import expand_missions
 from daf.records import MissionSpec
 
 ARENA = "cogsguard_arena.basic"

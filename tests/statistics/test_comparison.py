@@ -279,3 +279,25 @@ def test_wrong_input(scores: np.ndarray) -> None:
         _compare(scores).pair("starter", "noop")
     with pytest.raises(KeyError, match="no summary of 'sarter'"):
         _compare(scores).summary("sarter")
+
+
+def test_rounding_in_resamples_of_equal_scores_does_not_blow_up_an_interval() -> None:
+    """Scores of a real tournament: most are equal, so many resamples have no spread but what rounding leaves."""
+    low, middle, high = -0.3071536036829154, -0.0922001463671525, -0.0755334657927354
+    scores = [[[0.0] * 7], [[middle, low, high, low, low, low, low]], [[-0.2488, high, low, low, low, high, -0.2488]]]
+    for seed in range(20):
+        result = compare(scores, "abc", ["m"], rng=np.random.default_rng(seed))
+        for summary in result.summaries:
+            assert summary.mean.interval is not None
+            assert -2 < summary.mean.interval.low <= summary.mean.interval.high < 2
+        for pair in result.pairs:
+            assert pair.difference.interval is not None
+            assert -2 < pair.difference.interval.low <= pair.difference.interval.high < 2
+
+
+def test_mean_with_interval_of_several_missions_is_that_of_a_summary() -> None:
+    sample = np.random.default_rng(6).normal([[0.0], [10.0]], [[1.0], [3.0]], (2, 12))
+    result = mean_with_interval(sample, rng=np.random.default_rng(1))
+    summary = compare(sample[None], ["p"], ["a", "b"], rng=np.random.default_rng(1)).summary("p")
+    assert result.interval == summary.mean.interval
+    assert result.value == pytest.approx(sample.mean())

@@ -12,11 +12,12 @@ from typing import Any
 
 import psutil
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from daf.config import DAFConfig, daf_save_config
 from daf.errors import DAFConfigError, DAFError
-from daf.sweeps import daf_grid_search, daf_random_search, daf_sweep_best_config, daf_sweep_status
+from daf.sweeps import daf_grid_search, daf_random_search, daf_sweep_best_config, daf_sweep_status, daf_variant_sweep
 from daf.sweeps.study import load_stored
 from tests.sweeps import tasks
 
@@ -84,7 +85,11 @@ def _grid(config: DAFConfig, values: list[float]) -> DAFConfig:
 
 def test_combinations_that_make_no_config_cost_nothing(tiny: Load, tmp_path: Path) -> None:
     config = _task(tiny, "quadratic")
-    space = {"training.minibatch_size": [16, 128], "training.bptt_horizon": [8, 64], "optimizer.lr": [1e-3]}
+    space: dict[str, list[Any]] = {
+        "training.minibatch_size": [16, 128],
+        "training.bptt_horizon": [8, 64],
+        "optimizer.lr": [1e-3],
+    }
     result = daf_grid_search(config, space)
     assert (result.status.complete, result.status.failed) == (3, 1)
     assert tasks.runs(tmp_path) == {1e-3: 3}
@@ -98,6 +103,7 @@ def test_combinations_that_make_no_config_cost_nothing(tiny: Load, tmp_path: Pat
         ({"variant.names": [["nonsense"]]}, "nonsense"),
         ({"policy": ["nope"]}, "nope"),
         ({"mission.cogs": [2, 50]}, "mission"),
+        ({"output_dir": ["a", "b"]}, "cannot be swept"),
     ],
 )
 def test_a_wrong_space_is_told_before_anything_is_created(
@@ -115,6 +121,13 @@ def test_several_objectives_give_a_front(tiny: Load) -> None:
     result = daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3]})
     assert result.status.front == (0, 1)
     assert result.objective == (1e-4, -1e-4)
+
+
+def test_variants_are_swept_as_lists(tiny: Load) -> None:
+    result = daf_variant_sweep(_task(tiny, "quadratic"), [[], ["credit"], ["miner", "credit"]])
+    assert result.status.complete == 3
+    with (result.output_dir / "2" / "config.yaml").open() as file:
+        assert yaml.safe_load(file)["variant"]["names"] == ["miner", "credit"]
 
 
 def test_the_best_config_is_given_back(tiny: Load) -> None:
@@ -183,6 +196,7 @@ def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_pat
     assert {run.info.status for run in children} <= {"FINISHED", "FAILED", "KILLED"}, "none seems to run on"
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_path: Path) -> None:
     config = _grid(_task(tiny, "slow", "sweep.n_jobs=2", "sweep.name=stopped"), [1e-4, 2e-4, 3e-4, 4e-4])
     process = _start(config, tmp_path / "config.yaml")

@@ -5,10 +5,12 @@ from typing import Any
 
 import optuna
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pydantic import ValidationError
 
-from daf.config import DAFConfig, DAFParameterConfig
+from daf.config import CONF_DIR, DAFConfig, DAFParameterConfig
 from daf.config.expressions import check_expression, evaluate_expression
 from daf.config.override_syntax import override_text, split_overrides
 from daf.sweeps.composition import compose_onto
@@ -58,6 +60,12 @@ def test_intervals_of_the_command_line(text: str, kind: type, log: bool) -> None
     assert isinstance(value, kind)
     assert trial.distributions["key.a"].log is log  # type: ignore[attr-defined]
     assert parameter.finite_values() is None or kind is int
+
+
+def test_globs_name_the_options_of_a_group() -> None:
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        _, swept = split_overrides(["policy=glob([l*,stateless])"], GlobalHydra.instance().config_loader())
+    assert swept == {"policy": {"choices": ["lstm", "stateless"]}}
 
 
 def test_fixed_and_swept_overrides_are_told_apart() -> None:

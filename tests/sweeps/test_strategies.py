@@ -12,7 +12,7 @@ from daf.sweeps.api import _with_sweep
 from daf.sweeps.strategies import make_pruner, make_sampler
 
 
-class OwnSampler(optuna.samplers.RandomSampler):
+class OwnSampler(optuna.samplers.RandomSampler):  # type: ignore[misc]
     """A user's."""
 
 
@@ -33,28 +33,30 @@ def test_every_sampler_samples(tiny: Callable[..., DAFConfig], name: str) -> Non
 def test_every_pruner_prunes_a_hopeless_trial(tiny: Callable[..., DAFConfig], name: str) -> None:
     config = _with_sweep(tiny(), space={}, pruner=name)
     study = optuna.create_study(direction="maximize", pruner=make_pruner(config))
-    for _ in range(8):
+
+    def finish(value: float) -> bool:
         trial = study.ask()
+        pruned = False
         for step in range(25, 501, 25):
-            trial.report(1.0 + trial.number / 10, step)
-        study.tell(trial, 1.0 + trial.number / 10)
-    hopeless = study.ask()
-    pruned = False
-    for step in range(25, 501, 25):
-        hopeless.report(-1.0, step)
-        pruned = pruned or hopeless.should_prune()
-    assert pruned
+            trial.report(value, step)
+            pruned = pruned or trial.should_prune()
+        study.tell(trial, value)
+        return pruned
+
+    for number in range(8):
+        finish(1.0 + number / 10)
+    # Several, since Hyperband leaves some trials to a bracket without pruning.
+    assert any(finish(-1.0 - number) for number in range(4))
 
 
-def test_patience_prunes_what_stands_still(tiny: Callable[..., DAFConfig]) -> None:
+def test_patience_prunes_what_gets_worse(tiny: Callable[..., DAFConfig]) -> None:
     study = optuna.create_study(direction="maximize", pruner=make_pruner(tiny("sweep.patience=3")))
     trial = study.ask()
     decisions = []
-    for step, value in enumerate([1, 2, 3, 3, 3, 3, 3]):
+    for step, value in enumerate([1, 2, 3, 2, 2, 2, 2]):
         trial.report(value, step)
         decisions.append(trial.should_prune())
-    assert decisions[:4] == [False] * 4
-    assert decisions[-1]
+    assert decisions == [False] * 6 + [True]
 
 
 def test_a_sampler_of_the_users_own(tiny: Callable[..., DAFConfig]) -> None:

@@ -1,6 +1,7 @@
 """The stored study: what it refuses, how it goes on, what it never does twice."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -39,8 +40,12 @@ def test_the_same_command_has_the_same_name_and_another_has_not(tiny: Callable[.
     assert study_name(config) != study_name(_with_sweep(tiny(), space=LR, sampler="random"))
 
 
-def test_a_grid_is_walked_through_once_over_several_runs(tiny: Callable[..., DAFConfig]) -> None:
-    config = _with_sweep(tiny(), space={"optimizer.lr": [1e-4, 3e-4, 1e-3]})
+@pytest.mark.parametrize("storage", ["null", "sqlite:///{folder}/study.db", "{folder}/own.journal"])
+def test_a_grid_is_walked_through_once_over_several_runs(
+    tiny: Callable[..., DAFConfig], tmp_path: Path, storage: str
+) -> None:
+    own = tiny(f"sweep.storage={storage.format(folder=tmp_path)}")
+    config = _with_sweep(own, space={"optimizer.lr": [1e-4, 3e-4, 1e-3]})
     first = _open(config)
     seen = [_sampled(first, config), _sampled(first, config)]
     again = _open(config)

@@ -11,9 +11,9 @@ import torch
 from mlflow import MlflowClient
 
 from daf.bridge.policies import file_digest
-from daf.config import DAFConfig, daf_load_config
+from daf.config import DAFConfig, DAFParameterConfig, daf_load_config
 from daf.errors import DAFError
-from daf.sweeps import SweepResult, daf_grid_search
+from daf.sweeps import SweepResult, daf_grid_search, daf_launch_sweep
 from daf.sweeps.study import load_stored
 from tests.conftest import TINY
 
@@ -115,21 +115,30 @@ def test_a_winner_can_be_trained_anew(tiny: Load, tmp_path: Path) -> None:
 
 
 def test_a_pruned_trial_ends_early_and_keeps_its_metrics(tiny: Load, store: str) -> None:
-    long = ("training.num_steps=4096", "sweep.confirm=off", "sweep.n_jobs=1")
     hopeless = ("sweep.pruner=optuna.pruners.ThresholdPruner", "+sweep.pruner_kwargs.upper=-100", "sweep.name=hopeless")
-    config, good = tiny(*long, *hopeless), tiny(*long, "sweep.name=good")
-    space = {"training.update_epochs": [1]}
+    config = tiny("training.num_steps=4096", *hopeless)
     with pytest.raises(DAFError, match="no trial of hopeless finished"):
-        daf_grid_search(config, space)
-    daf_grid_search(good, space)
-    full = load_stored(good).trials[0]
-    pruned = load_stored(config).trials[0]
-    assert (pruned.state.name, full.state.name) == ("PRUNED", "COMPLETE")
-    assert pruned.user_attrs["agent_steps"] < full.user_attrs["agent_steps"]
-    assert len(pruned.intermediate_values) < len(full.intermediate_values)
-    run = MlflowClient(store).get_run(pruned.user_attrs["run_id"])
+        daf_grid_search(config, {"training.update_epochs": [1]})
+    trial = load_stored(config).trials[0]
+    assert trial.state.name == "PRUNED"
+    assert 0 < trial.user_attrs["agent_steps"] < 4096
+    run = MlflowClient(store).get_run(trial.user_attrs["run_id"])
     assert (run.info.status, run.data.tags["daf.trial.state"]) == ("FINISHED", "PRUNED")
     assert "reward" in run.data.metrics
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("preset", sorted(path.stem for path in (ROOT / "conf" / "sweep").glob("*.yaml")))
+def test_every_preset_runs(tiny: Load, preset: str) -> None:
+    """Three trials of each; the ranges of the presets that bring none of their own are the learning rate's."""
+    if preset == "cmaes":
+        pytest.importorskip("cmaes")
+    config = tiny(f"sweep={preset}", "sweep.confirm=off", "sweep.n_jobs=2", "sweep.n_trials=3")
+    choices = DAFParameterConfig(choices=(1e-4, 3e-4, 1e-3))
+    interval = DAFParameterConfig(low=1e-4, high=1e-2, log=True)
+    space = config.sweep.space or {"optimizer.lr": choices if preset in ("default", "grid") else interval}
+    result = daf_launch_sweep(config.model_copy(update={"sweep": config.sweep.model_copy(update={"space": space})}))
+    assert (result.status.finished, result.status.failed) == (3, 0)
 
 
 @pytest.mark.slow

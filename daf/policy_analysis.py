@@ -1,0 +1,194 @@
+"""Which policies there are, and what they are made of: `task=policies`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from daf.config.schemas import DAFConfig
+from daf.evaluation import metric_name, unique_names
+from daf.records import MissionSpec, PolicySpec
+from daf.results import ResultTable, TaskResult
+from daf.tracking import Tracker
+
+#: Where policies are tried when nothing else is said: small, and known to every class.
+SMALL_MISSION = MissionSpec(name="cogsguard_arena.basic", cogs=2)
+#: Steps of the try-out: CoGames' chaos-monkey raises at step 10, to show that such a thing is noticed.
+TRIAL_STEPS = 12
+WARM_UP_STEPS, TIMED_STEPS = 5, 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class AvailablePolicy:
+    """A policy that CoGames finds by a short name.
+
+    Attributes:
+        trainable: whether it has a network.
+        recurrent: whether that network carries a state from step to step; None without a network.
+        step_batch: whether the class acts for all agents in one call of its own.
+        problem: why it cannot be used, in one line, or None.
+    """
+
+    name: str
+    class_path: str
+    trainable: bool
+    recurrent: bool | None
+    step_batch: bool
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyAnalysis:
+    """One policy in detail.
+
+    Attributes:
+        parameters: number of trainable parameters; 0 for a scripted policy.
+        layers: (name, kind, shapes as text, parameters) of every layer with parameters; shared ones count once.
+        recurrent: whether the network carries a state from step to step; None without a network.
+        why_not_batched: why the batched backend cannot play the class, or None.
+        action_ms: median time of one action of one agent in milliseconds, on one thread.
+        action_ms_range: 5th and 95th percentile of the same.
+        timed_actions: how many actions were timed.
+    """
+
+    name: str
+    class_path: str
+    parameters: int
+    layers: tuple[tuple[str, str, str, int], ...]
+    recurrent: bool | None
+    why_not_batched: str | None
+    action_ms: float
+    action_ms_range: tuple[float, float]
+    timed_actions: int
+
+
+def daf_list_available_policies(mission: MissionSpec = SMALL_MISSION) -> tuple[AvailablePolicy, ...]:
+    """Every policy that CoGames registers, each loaded and tried for some steps of a mission, by name."""
+    from daf.bridge.policies import registered_policies
+
+    return tuple(_available(name, path, mission) for name, path in sorted(registered_policies().items()))
+
+
+def _available(name: str, class_path: str, mission: MissionSpec) -> AvailablePolicy:
+    from daf.bridge.inspection import policy_parts, time_policy
+    from daf.bridge.policies import has_network
+
+    spec = PolicySpec(name=name, class_path=class_path)
+    parts, problem = None, None
+    try:
+        parts = policy_parts(mission, spec)
+        time_policy(mission, spec, TRIAL_STEPS)
+    except Exception as error:  # a policy is anybody's code
+        doing = "acts" if parts else "is loaded"
+        problem = f"fails when it {doing}: {type(error).__name__}: {error}".splitlines()[0]
+    return AvailablePolicy(
+        name=name,
+        class_path=class_path,
+        trainable=bool(parts.layers) if parts else has_network(class_path),
+        recurrent=parts.recurrent if parts else None,
+        step_batch=parts.step_batch if parts else False,
+        problem=problem,
+    )
+
+
+def daf_analyze_policy(spec: PolicySpec, mission: MissionSpec = SMALL_MISSION) -> PolicyAnalysis:
+    """Loads a policy, takes it apart, and times its actions on one thread in the first steps of an episode.
+
+    Timings are those of this machine at this moment; the first steps, in which caches fill, are left out.
+
+    Raises:
+        Exception: whatever the policy raises when it is loaded or acts.
+    """
+    from daf.bridge.inspection import policy_parts, time_policy, why_class_not_batched
+
+    parts = policy_parts(mission, spec)
+    seconds = np.array(time_policy(mission, spec, WARM_UP_STEPS + TIMED_STEPS))
+    agents = len(seconds) // (WARM_UP_STEPS + TIMED_STEPS)
+    timed = 1000 * seconds[WARM_UP_STEPS * agents :]
+    low, median, high = np.quantile(timed, [0.05, 0.5, 0.95])
+    return PolicyAnalysis(
+        name=spec.name,
+        class_path=parts.class_path,
+        parameters=parts.parameters,
+        layers=tuple(
+            (
+                layer.name or "(top)",
+                layer.kind,
+                ", ".join("x".join(map(str, s)) for s in layer.shapes),
+                layer.parameters,
+            )
+            for layer in parts.layers
+        ),
+        recurrent=parts.recurrent,
+        why_not_batched=why_class_not_batched(mission, spec),
+        action_ms=float(median),
+        action_ms_range=(float(low), float(high)),
+        timed_actions=len(timed),
+    )
+
+
+def daf_compare_policy_architectures(analyses: Sequence[PolicyAnalysis]) -> ResultTable:
+    """Analysed policies side by side."""
+    rows = tuple(
+        (
+            analysis.name,
+            analysis.class_path.rpartition(".")[2],
+            f"{analysis.parameters:,}",
+            str(len(analysis.layers)),
+            _yes_no(analysis.recurrent),
+            f"{analysis.action_ms:.3g}",
+            f"{analysis.action_ms_range[0]:.3g} to {analysis.action_ms_range[1]:.3g}",
+            str(analysis.timed_actions),
+            "yes" if analysis.why_not_batched is None else f"no: {analysis.why_not_batched.partition(': ')[2]}",
+        )
+        for analysis in analyses
+    )
+    columns = (
+        "policy", "class", "parameters", "layers", "recurrent",
+        "ms per action (median, 1 thread)", "5 to 95 %", "actions", "batched backend",
+    )  # fmt: skip
+    return ResultTable("Architectures", columns, rows)
+
+
+def daf_show_policies(config: DAFConfig, tracker: Tracker) -> TaskResult:
+    """Lists what CoGames offers, and analyses `evaluation.policies` (or `policy`) and `evaluation.baselines`."""
+    evaluation = config.evaluation
+    asked = (*(evaluation.policies or (config.policy,)), *evaluation.baselines)
+    mission = config.mission_spec()
+    analyses = [daf_analyze_policy(spec, mission) for spec in unique_names([policy.spec() for policy in asked])]
+    for analysis in analyses:
+        tracker.log_metrics(
+            {
+                metric_name("policies/parameters", analysis.name): analysis.parameters,
+                metric_name("policies/ms_per_action", analysis.name): analysis.action_ms,
+            }
+        )
+    listed = _listing(daf_list_available_policies(mission))
+    layers = [_layer_table(analysis) for analysis in analyses if analysis.layers]
+    return TaskResult(objective=None, tables=(listed, daf_compare_policy_architectures(analyses), *layers))
+
+
+def _listing(policies: Sequence[AvailablePolicy]) -> ResultTable:
+    rows = tuple(
+        (
+            policy.name,
+            policy.class_path,
+            _yes_no(policy.trainable),
+            _yes_no(policy.recurrent),
+            _yes_no(policy.step_batch),
+            "yes" if policy.problem is None else f"no: {policy.problem}",
+        )
+        for policy in policies
+    )
+    return ResultTable("Policies", ("name", "class", "trainable", "recurrent", "step_batch", "usable"), rows)
+
+
+def _layer_table(analysis: PolicyAnalysis) -> ResultTable:
+    rows = tuple(
+        (name, kind, shapes, f"{count:,}" if count else "shared") for name, kind, shapes, count in analysis.layers
+    )
+    return ResultTable(f"Layers of {analysis.name}", ("layer", "kind", "shapes", "parameters"), rows)
+
+
+def _yes_no(value: bool | None) -> str:
+    return "-" if value is None else "yes" if value else "no"

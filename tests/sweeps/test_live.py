@@ -1,0 +1,46 @@
+"""What a person sees of a running sweep."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from daf.sweeps.live import _table, live_view
+from daf.sweeps.state import SweepStatus, time_text
+
+STATUS = SweepStatus(
+    name="mine",
+    n_trials=8,
+    running=1,
+    interrupted=0,
+    complete=3,
+    pruned=1,
+    failed=1,
+    best=2,
+    best_values=(1.25,),
+    best_name="lr=0.001",
+    front=(),
+    seconds_left=90.0,
+    verdict=None,
+)
+
+
+def test_the_table_holds_everything_worth_knowing() -> None:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(_table(STATUS, {"lr=0.01": "1.1 at 500"}, ["trial 4: lr=[0.1] -> pruned"]))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    for part in ("3 complete, 1 pruned, 1 failed of 8", "lr=0.01 1.1 at 500", "lr=[0.1]", "1.2500: trial 2", "2 min"):
+        assert part in text
+
+
+def test_elsewhere_there_is_a_line_for_each_trial(capsys: pytest.CaptureFixture[str]) -> None:
+    with live_view() as show:
+        show(STATUS, {}, "")
+        show(STATUS, {}, "trial 2: lr=0.001 -> 1.2500")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["trial 2: lr=0.001 -> 1.2500 | " + str(STATUS)]
+    assert "5/8 trials, 1 running, 1 pruned, 1 failed, best 1.2500 (trial 2: lr=0.001), 2 min left" in lines[0]
+
+
+def test_times_for_people() -> None:
+    assert [time_text(seconds) for seconds in (5, 300, 9000)] == ["5 s", "5 min", "2.5 h"]

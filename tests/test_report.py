@@ -1,0 +1,296 @@
+"""The HTML report, opened and used in a real Chromium."""
+
+import base64
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from daf.statistics import compare, performance_profiles
+from daf.visualization import daf_export_comparison_html
+from daf.visualization.html import element
+
+POLICIES = ("starter", "<script>window.hacked = 1</script>", "noop", "a_name_without_any_break_" * 6)
+MISSIONS = ("cogsguard_arena.basic", '"onmouseover="window.hacked=1')
+SCORES = np.stack([np.random.default_rng(i).normal(i, 0.5, (2, 20)) for i in range(4)])
+SEEDS = tuple(range(1_000_000, 1_000_020))
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    profiles = performance_profiles(SCORES, POLICIES, np.linspace(-2, 5, 101))
+    return daf_export_comparison_html(
+        compare(SCORES, POLICIES, MISSIONS, rng=np.random.default_rng(0)),
+        tmp_path_factory.mktemp("report") / "deep" / "report.html",
+        samples=SCORES,
+        seeds=SEEDS,
+        profiles=profiles,
+        metric="reward",
+        notes=["<b>bold</b> & first", "second"],
+    )
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not browser or not driver:
+        pytest.skip("needs Chromium and its driver (Debian: apt-get install chromium chromium-driver)")
+    # Selenium would look for newer drivers and count its uses.
+    os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = browser
+    for argument in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+        "--window-size=1280,900",
+    ):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    page = webdriver.Chrome(options=options, service=Service(driver))
+    yield page
+    page.quit()
+
+
+@pytest.fixture
+def page(chromium: Any, report: Path) -> Any:
+    """The report, freshly opened on a light desktop."""
+    view(chromium, report, width=1280)
+    return chromium
+
+
+def view(chromium: Any, report: Path, *, width: int, scheme: str = "light", media: str = "") -> None:
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    chromium.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    chromium.get(report.as_uri())
+
+
+def find(page: Any, selector: str) -> list[Any]:
+    return list(page.find_elements("css selector", selector))
+
+
+def press(page: Any, *keys: str) -> None:
+    from selenium.webdriver import ActionChains
+
+    ActionChains(page, duration=0).send_keys(*keys).perform()
+
+
+def hover(page: Any, target: Any, x: float = 0, y: float = 0) -> str:
+    """Moves the pointer to an offset from a target's middle; returns the tooltip."""
+    from selenium.webdriver import ActionChains
+
+    # Scrolling hides the tooltip, a frame later.
+    settled = "requestAnimationFrame(() => requestAnimationFrame(arguments[1]))"
+    page.execute_async_script(f"arguments[0].scrollIntoView({{block: 'center'}}); {settled}", target)
+    ActionChains(page, duration=0).move_to_element_with_offset(target, round(x), round(y)).perform()
+    tip = page.find_element("id", "tip")
+    return str(tip.text) if tip.is_displayed() else ""
+
+
+def column(page: Any, table: str, number: int) -> list[str]:
+    cells = f"#{table} tbody tr:not([hidden]) td:nth-child({number})"
+    return list(
+        page.execute_script(f"return [...document.querySelectorAll('{cells}')].map((cell) => cell.textContent)")
+    )
+
+
+class Tags(HTMLParser):
+    """Every tag with its attributes."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+def test_elements_are_escaped() -> None:
+    built = element("p", "<i>", [element("b", "&"), "'"], title='"><script>', hidden=True, id=None, data_value=1)
+    assert built == '<p title="&quot;&gt;&lt;script&gt;" hidden data-value="1">&lt;i&gt;<b>&amp;</b>&#x27;</p>'
+
+
+def test_the_file_needs_nothing_else_and_escapes_every_name(report: Path) -> None:
+    tags = Tags(report.read_text()).found
+    assert [tag for tag, _ in tags].count("script") == 1
+    assert not {"link", "img", "iframe", "object", "a"} & {tag for tag, _ in tags}
+    assert not {"src", "href", "onmouseover", "onclick"} & {name for _, attributes in tags for name in attributes}
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", report.read_text())
+    policy = next(a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy")
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_it_opens_without_errors_and_shows_names_as_text(page: Any) -> None:
+    assert page.get_log("browser") == []
+    assert page.execute_script("return window.hacked") is None
+    assert POLICIES[1] in column(page, "policies", 1)
+    assert find(page, "#verdict li")[0].text == "<b>bold</b> & first"
+    assert not find(page, "#verdict b")
+    assert len(column(page, "policies", 1)) == 4 * 3
+    assert len(column(page, "pairs", 1)) == 6 * 3
+    assert len(column(page, "tests", 1)) == 6 * 3 * 3
+    assert len(column(page, "episodes", 1)) == 4 * 2 * 20
+
+
+def test_a_click_sorts_and_another_turns_around(page: Any) -> None:
+    head = find(page, "#episodes th")[3]
+    button = head.find_element("tag name", "button")
+    button.click()
+    assert head.get_attribute("aria-sort") == "ascending"
+    values = [float(text) for text in column(page, "episodes", 4)]
+    assert values == sorted(np.round(SCORES.ravel(), 4).tolist())
+    button.click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert [float(text) for text in column(page, "episodes", 4)] == values[::-1]
+    find(page, "#episodes th button")[0].click()
+    assert head.get_attribute("aria-sort") == "none"
+    assert column(page, "episodes", 1)[-1] == "starter"
+
+
+def test_the_keyboard_sorts_too(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    find(page, "#pairs input")[0].click()
+    press(page, Keys.TAB, Keys.TAB)  # past the scrolling region to its first column
+    button = page.switch_to.active_element
+    assert button.text.startswith("first")
+    assert button.value_of_css_property("outline-style") == "solid"
+    press(page, Keys.ENTER)
+    assert find(page, "#pairs th")[0].get_attribute("aria-sort") == "ascending"
+    texts = column(page, "pairs", 1)
+    assert texts == sorted(texts)
+    assert texts[0] != "starter"
+
+
+def test_the_filter_keeps_matching_rows_and_counts_them(page: Any) -> None:
+    box = find(page, "#episodes input")[0]
+    box.send_keys("NOOP arena")
+    assert set(column(page, "episodes", 1)) == {"noop"}
+    assert set(column(page, "episodes", 2)) == {MISSIONS[0]}
+    assert find(page, "#episodes .count")[0].text == "20 of 160 rows"
+    box.clear()
+    box.send_keys("nowhere")
+    assert find(page, "#episodes .count")[0].text == "0 of 160 rows"
+
+
+def test_every_bar_answers_to_the_pointer(page: Any) -> None:
+    bars = find(page, ".hit")
+    assert len(bars) == (4 + 6) * 3
+    for bar in bars:
+        tip = hover(page, bar)
+        assert tip == bar.get_attribute("aria-label")
+        assert re.search(r"interval .* to |\(.* to .*\)", tip)
+    assert hover(page, find(page, "h1")[0]) == ""
+
+
+def test_every_curve_answers_to_the_pointer(page: Any) -> None:
+    (area,) = find(page, ".plot svg")
+    box = area.rect
+    for index, policy in enumerate(POLICIES):
+        # Where half of this policy's episodes lie above, the others' curves are far away.
+        along = (np.median(SCORES[index]) + 2) / 7 - 0.5
+        tip = hover(page, area, along * box["width"])
+        assert tip.startswith(policy[:40])
+        assert re.search(r"(4\d|5\d) % \(\d+ % to \d+ %\) of episodes above", tip)
+
+
+def test_arrow_keys_walk_through_bars_and_curves(page: Any) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    assert len(find(page, '.hit[tabindex="0"]')) == 6  # one stop a figure
+    page.execute_script("arguments[0].focus()", find(page, '.hit[tabindex="0"]')[0])
+    press(page, Keys.ARROW_DOWN)
+    focused = page.switch_to.active_element
+    assert focused.get_attribute("aria-label").startswith(POLICIES[1])
+    assert page.find_element("id", "tip").text == focused.get_attribute("aria-label")
+    press(page, Keys.ESCAPE)
+    assert not page.find_element("id", "tip").is_displayed()
+    (area,) = find(page, ".plot svg")
+    page.execute_script("arguments[0].focus()", area)
+    press(page, Keys.ARROW_RIGHT, Keys.ARROW_DOWN)
+    assert area.get_attribute("aria-label").startswith(POLICIES[1])
+    assert area.get_attribute("aria-label").endswith("above 1.570")  # one step of 0.07 from the middle, 1.5
+
+
+def background(page: Any) -> str:
+    return str(page.execute_script("return getComputedStyle(document.body).backgroundColor"))
+
+
+def test_light_and_dark(chromium: Any, report: Path) -> None:
+    view(chromium, report, width=1280, scheme="dark")
+    dark = background(chromium)
+    assert dark == "rgb(15, 20, 25)"
+    toggle = chromium.find_element("id", "theme")
+    assert toggle.text == "Light"
+    toggle.click()
+    assert (background(chromium), toggle.text) == ("rgb(255, 255, 255)", "Dark")
+    view(chromium, report, width=1280, scheme="light")
+    assert background(chromium) == "rgb(255, 255, 255)"
+    chromium.find_element("id", "theme").click()
+    assert background(chromium) == dark
+
+
+def test_a_phone_scrolls_only_downwards(chromium: Any, report: Path) -> None:
+    view(chromium, report, width=390)
+    assert chromium.execute_script("return document.documentElement.scrollWidth") == 390
+    wide = "return [...document.querySelectorAll('figure, .verdict, .tools, header')].filter"
+    assert chromium.execute_script(f"{wide}((e) => e.getBoundingClientRect().right > 390).length") == 0
+    for bar in find(chromium, ".hit")[:4]:
+        hover(chromium, bar)
+        box = chromium.find_element("id", "tip").rect
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= 390
+
+
+def test_print_is_light_whole_and_without_controls(chromium: Any, report: Path) -> None:
+    view(chromium, report, width=1280, scheme="dark", media="print")
+    assert background(chromium) == "rgb(255, 255, 255)"
+    assert not any(tools.is_displayed() for tools in [*find(chromium, ".tools"), *find(chromium, "#theme")])
+    clipped = "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollHeight > e.clientHeight).length"
+    assert chromium.execute_script(clipped) == 0
+    pdf = base64.b64decode(chromium.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    assert pdf.startswith(b"%PDF")
+    assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") >= 3
+
+
+def test_one_mission_and_nothing_that_varies(chromium: Any, tmp_path: Path) -> None:
+    """Constant scores leave intervals without width and effect sizes without a number."""
+    scores = np.ones((2, 1, 20))
+    scores[1] = 2
+    policies = ("a", "b")
+    report = daf_export_comparison_html(
+        compare(scores, policies, ("m",), rng=np.random.default_rng(0)),
+        tmp_path / "report.html",
+        samples=scores,
+        seeds=SEEDS,
+        profiles=performance_profiles(scores, policies, [0.99, 1.0, 2.0]),
+        metric="game/score",
+    )
+    view(chromium, report, width=1280)
+    assert chromium.get_log("browser") == []
+    assert len(find(chromium, "figure")) == 3
+    head = find(chromium, "#pairs th button")[7]
+    assert head.text.startswith("Hedges' g")
+    head.click()
+    assert column(chromium, "pairs", 8) == ["-inf"]
+    assert hover(chromium, find(chromium, ".hit")[0]).startswith("a: mean 1.0000")
