@@ -14,13 +14,13 @@ from daf.bridge.inspection import mission_facts
 from daf.bridge.simulations import prepare_mission
 from daf.config import DAFConfig
 from daf.mission_analysis import (
-    behaviour,
     daf_analyze_mission,
     daf_find_variant_conflicts,
     daf_list_missions,
     daf_list_variants,
     daf_metric_correlations,
     daf_show_missions,
+    episode_behaviour,
 )
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 from daf.tracking import Tracker
@@ -122,23 +122,23 @@ def test_behaviour_of_a_made_up_episode() -> None:
         {"energy.amount": 20, "action.move.success": 60, "status.max_steps_without_motion": 49},
     ]  # fmt: skip
     record = episode(agents=agents, cogs__aligned_junction_held=250.0, clips__aligned_junction_held=999.0)
-    told = behaviour(record, move_energy=4)
+    told = episode_behaviour(record, move_energy=4)
     assert told["resources gained per agent"] == 2
     assert told["energy spent per step"] == pytest.approx(0.4)
     assert told["moves per step"] == pytest.approx(0.5)
     assert told["share of moves that fail"] == pytest.approx(60 / 160)
     assert told["junctions held by cogs, mean over time"] == pytest.approx(2.5)
-    assert told["agents stuck (share)"] == 0.5
-    assert told["agents out of energy at the end (share)"] == 0.5
-    assert told["agents that died (share)"] == told["deaths per agent"] == 0.5
+    assert told["share of agents stuck"] == 0.5
+    assert told["share of agents out of energy at the end"] == 0.5
+    assert told["share of agents that died"] == told["deaths per agent"] == 0.5
 
 
 def test_noop_is_seen_to_stand_still() -> None:
     plan = EpisodePlan(
         mission=ARENA, policies=(PolicySpec(name="noop", class_path="noop"),), assignments=(0, 0), seed=1_000_000
     )
-    told = behaviour(play_official(plan), mission_facts(ARENA).move_energy)
-    assert (told["agents stuck (share)"], told["moves per step"]) == (1.0, 0.0)
+    told = episode_behaviour(play_official(plan), mission_facts(ARENA).move_energy)
+    assert (told["share of agents stuck"], told["moves per step"]) == (1.0, 0.0)
     assert mission_facts(ARENA).move_energy == 4
 
 
@@ -209,14 +209,14 @@ def test_the_task_tells_and_logs_behaviour(tiny: Load, tracker: Tracker, store: 
     assert told.columns == ("behaviour", "starter", "noop")
     rows = {row[0]: row[1:] for row in told.rows}
     assert rows["episodes"] == ("10", "10")
-    assert rows["agents stuck (share)"][1] == "1"
+    assert rows["share of agents stuck"][1] == "1"
     success = rows["success: reward > noop's on the same seed"]
     assert success[1].endswith("0 of 10")
     assert any("noop on cogsguard_arena.basic: reward is the same in all 10 episodes" in note for note in result.notes)
     tracker.close("FINISHED")
     client = MlflowClient(store)
     metrics = client.get_run(tracker.run_id).data.metrics
-    assert metrics["behaviour/agents stuck _share_/noop/cogsguard_arena.basic"] == 1
+    assert metrics["behaviour/share of agents stuck/noop/cogsguard_arena.basic"] == 1
     assert "missions/episodes.jsonl" in [file.path for file in client.list_artifacts(tracker.run_id, "missions")]
 
 

@@ -93,7 +93,7 @@ def _build_from_file(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
         raise ValueError(f"{spec.name} is a mission file; CoGames cannot apply {', '.join(ignored)} to it.")
     if Path(spec.name).suffix in {".yaml", ".yml"}:
         raise ValueError(
-            f"{spec.name}: CoGames 0.17.1 cannot read YAML mission files, its own included. Use a .py file with get_config()."
+            f"{spec.name}: CoGames 0.17.1 cannot read YAML mission files. Use a .py file with get_config()."
         )
     _, config, _ = get_mission(spec.name)
     if spec.max_steps is not None and spec.max_steps != config.game.max_steps:

@@ -1,0 +1,147 @@
+"""`task=missions`: missions and variants with what is wrong with them, and behaviour on the selected missions."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from daf.config.schemas import DAFConfig
+from daf.environment_checks import mission_specs
+from daf.episodes import EpisodeFailure
+from daf.errors import DAFError
+from daf.evaluation import (
+    LEVEL,
+    metric_name,
+    plan_episodes,
+    play_with_progress,
+    tell_failures,
+    unique_names,
+    warn_about_untrained,
+)
+from daf.mission_analysis.behaviour import Correlation, daf_analyze_mission, daf_metric_correlations, episode_behaviour
+from daf.mission_analysis.discovery import (
+    conflict_table,
+    daf_find_variant_conflicts,
+    daf_list_missions,
+    daf_list_variants,
+    mission_table,
+    variant_table,
+)
+from daf.progress import progress
+from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.results import ResultTable, TaskResult
+from daf.tracking import Tracker
+
+TOLD_CORRELATIONS = 10
+
+
+def daf_show_missions(config: DAFConfig, tracker: Tracker) -> TaskResult:
+    """Lists missions and variants with what is wrong with them, and tells how policies behave on the selected missions.
+
+    Raises:
+        DAFError: not one episode could be played.
+    """
+    missions = mission_specs(config)
+    tables = _discovery(missions[0], config.analysis.check == "all")
+    behaviours, notes = _behaviours(config, missions, tracker)
+    return TaskResult(objective=None, tables=(*tables, *behaviours), notes=tuple(notes))
+
+
+def _discovery(mission: MissionSpec, everything: bool) -> list[ResultTable]:
+    from daf.bridge.catalogue import catalogue
+
+    with progress("reading missions", len(catalogue().missions)) as advance:
+        listed = daf_list_missions(check=everything, on_mission=advance)
+    variants = daf_list_variants(mission)
+    tables = [mission_table(listed, everything), variant_table(mission, variants)]
+    if everything:
+        effective = [variant.name for variant in variants if variant.changes and not variant.reward]
+        with progress("trying pairs of variants", len(effective) * (len(effective) - 1)) as advance:
+            tables.append(conflict_table(mission, daf_find_variant_conflicts(mission, effective, on_pair=advance)))
+    return tables
+
+
+def _behaviours(
+    config: DAFConfig, missions: Sequence[MissionSpec], tracker: Tracker
+) -> tuple[list[ResultTable], list[str]]:
+    """Plays, logs, and returns tables of behaviour and correlations with notes on what is missing."""
+    from daf.bridge.inspection import mission_facts
+
+    evaluation, analysis = config.evaluation, config.analysis
+    asked = (*(evaluation.policies or (config.policy,)), *evaluation.baselines)
+    policies = unique_names([policy.spec() for policy in asked])
+    warn_about_untrained(policies, tracker)
+    # Not in the list of policies, whatever else is called noop there.
+    idle = PolicySpec(name="noop", class_path="noop")
+    players = [*policies, *([idle] if analysis.success_threshold is None else [])]
+    pairs = [(mission, policy) for mission in missions for policy in players]
+    plans = [plan_episodes(config, mission, policy) for mission, policy in pairs]
+    outcomes = iter(play_with_progress(config, [plan for part in plans for plan in part]))
+    played = [[next(outcomes) for _ in part] for part in plans]
+    failures = [outcome for part in played for outcome in part if isinstance(outcome, EpisodeFailure)]
+    records = [[outcome for outcome in part if isinstance(outcome, EpisodeRecord)] for part in played]
+    if not any(records):
+        raise DAFError(f"no episode could be played. The first failed with:\n{failures[0].traceback}")
+    lines = [json.dumps(record.to_dict()) for part in records for record in part]
+    tracker.log_text("".join(f"{line}\n" for line in lines), "missions/episodes.jsonl")
+    tables, notes = [], list(tell_failures(failures))
+    for mission in missions:
+        own = [part for (where, _), part in zip(pairs, records, strict=True) if where == mission]
+        by_policy = {policy.name: part for policy, part in zip(policies, own, strict=False) if part}
+        if not by_policy:
+            continue
+        move_energy = mission_facts(mission).move_energy
+        tables.append(
+            daf_analyze_mission(
+                by_policy,
+                move_energy=move_energy,
+                success_metric=analysis.success_metric,
+                success_threshold=analysis.success_threshold,
+                reference={record.seed: record.value(analysis.success_metric) for record in own[-1]},
+            )
+        )
+        _log_behaviour(by_policy, mission, move_energy, tracker)
+        correlations, missing = _correlations(by_policy, mission, analysis.success_metric, tracker)
+        tables += correlations
+        notes += missing
+    return tables, notes
+
+
+def _log_behaviour(
+    records: Mapping[str, Sequence[EpisodeRecord]], mission: MissionSpec, move_energy: float, tracker: Tracker
+) -> None:
+    for policy, own in records.items():
+        rows = [episode_behaviour(record, move_energy) for record in own]
+        means = {name: float(np.mean([row[name] for row in rows])) for name in rows[0]}
+        tracker.log_metrics(
+            {metric_name("behaviour", name, policy, mission.name): value for name, value in means.items()}
+        )
+
+
+def _correlations(
+    records: Mapping[str, Sequence[EpisodeRecord]], mission: MissionSpec, metric: str, tracker: Tracker
+) -> tuple[list[ResultTable], list[str]]:
+    """Logs all correlations; returns a table of each policy's strongest, and notes where there are none."""
+    notes, rows = [], []
+    for policy, own in records.items():
+        try:
+            found = daf_metric_correlations(own, metric)
+        except ValueError as error:
+            notes.append(f"{policy} on {mission.name}: {error}.")
+            continue
+        if not found:
+            notes.append(f"{policy} on {mission.name}: {metric} is the same in all {len(own)} episodes.")
+        rows.append([(policy, *_correlation_cells(one)) for one in found])
+    if not any(rows):
+        return [], notes
+    title = f"What goes with {metric} on {mission.name} (Spearman, {LEVEL:.0%} intervals)"
+    columns = ("policy", "metric", "correlation", "interval", "p (corrected)", "episodes")
+    complete = ResultTable(title, columns, tuple(row for part in rows for row in part))
+    tracker.log_text(complete.to_csv(), f"missions/correlations_{metric_name(mission.name).replace('/', '_')}.csv")
+    return [replace(complete, rows=tuple(row for part in rows for row in part[:TOLD_CORRELATIONS]))], notes
+
+
+def _correlation_cells(one: Correlation) -> tuple[str, ...]:
+    interval = f"{one.interval.low:+.2f} to {one.interval.high:+.2f}" if one.interval else "-"
+    return (one.metric, f"{one.value:+.2f}", interval, f"{one.p_value:.2g}", str(one.episodes))
