@@ -174,6 +174,14 @@ def test_correlations_are_scipy_s_with_an_interval() -> None:
     assert weaker.interval.low < weaker.value < weaker.interval.high
 
 
+def test_intervals_stay_where_their_means_can_be() -> None:
+    records = [episode(seed, agents=[{"heart.gained": float(seed == 0)}]) for seed in range(8)]
+    table = daf_analyze_mission({"p": records}, move_energy=4, success_threshold=0)
+    cells = {row[0]: row[1] for row in table.rows}
+    assert cells["hearts gained per agent"].startswith("0.125 (0 to ")
+    assert cells["share of agents out of energy at the end"] == "1"
+
+
 def test_few_or_equal_episodes_have_no_correlations() -> None:
     with pytest.raises(ValueError, match=r"not enough episodes for correlations \(9 of 10\)"):
         daf_metric_correlations([episode(seed) for seed in range(9)])
@@ -212,6 +220,7 @@ def test_the_task_tells_and_logs_behaviour(tiny: Load, tracker: Tracker, store: 
     assert rows["share of agents stuck"][1] == "1"
     success = rows["success: reward > noop's on the same seed"]
     assert success[1].endswith("0 of 10")
+    assert "Intervals from fewer than 20 episodes (here 10) may be too narrow." in result.notes
     assert any("noop on cogsguard_arena.basic: reward is the same in all 10 episodes" in note for note in result.notes)
     tracker.close("FINISHED")
     client = MlflowClient(store)

@@ -11,6 +11,8 @@ from daf.records import EpisodeRecord
 from daf.results import ResultTable
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from daf.statistics import Interval
 
 RESOURCES = ("carbon", "oxygen", "germanium", "silicon")
@@ -104,19 +106,10 @@ def daf_analyze_mission(
         raise ValueError("success needs a threshold or a reference")
     first = next(own[0] for own in records.values() if own)
     policies = [policy for policy, own in records.items() if own]
-    columns = {
-        policy: [
-            episode_behaviour(record, move_energy) | {f"mean {success_metric}": record.value(success_metric)}
-            for record in own
-        ]
-        for policy, own in records.items()
-        if own
-    }
+    told = [_Column(own, move_energy, success_metric) for own in records.values() if own]
     limit = "noop's on the same seed" if success_threshold is None else f"{success_threshold:g}"
-    rows = [
-        (name, *(_mean_cell([row[name] for row in columns[p]]) for p in policies)) for name in columns[policies[0]][0]
-    ]
-    rows.append(("episodes", *(str(len(columns[policy])) for policy in policies)))
+    rows = [(name, *(column.cell(name) for column in told)) for name in told[0].names]
+    rows.append(("episodes", *(str(len(records[policy])) for policy in policies)))
     success = [_successes(records[policy], success_metric, success_threshold, reference) for policy in policies]
     rows.append((f"success: {success_metric} > {limit}", *(_share_cell(*counts) for counts in success)))
     return ResultTable(
@@ -133,14 +126,29 @@ def _successes(
     return sum(r.value(metric) > limits[r.seed] for r in judged), len(judged)
 
 
-def _mean_cell(values: Sequence[float]) -> str:
+class _Column:
+    """One policy's column of the table."""
+
+    def __init__(self, records: Sequence[EpisodeRecord], move_energy: float, metric: str) -> None:
+        self._behaviour = [episode_behaviour(record, move_energy) for record in records]
+        self._metric = f"mean {metric}", np.array([record.value(metric) for record in records])
+        self.names = (*self._behaviour[0], self._metric[0])
+
+    def cell(self, name: str) -> str:
+        """Mean over episodes with its interval."""
+        if name == self._metric[0]:
+            return _mean_cell(self._metric[1], -np.inf, np.inf)
+        # Amounts are not negative and shares end at 1, and so do their means.
+        return _mean_cell(np.array([row[name] for row in self._behaviour]), 0, 1 if "share" in name else np.inf)
+
+
+def _mean_cell(sample: "NDArray[np.float64]", least: float, most: float) -> str:
     from daf.statistics import mean_with_interval
 
-    sample = np.array(values)
     interval = mean_with_interval(sample, level=LEVEL, rng=np.random.default_rng(0)).interval
     if interval is None or interval.low == interval.high:
         return f"{sample.mean():.3g}"
-    return f"{sample.mean():.3g} ({interval.low:.3g} to {interval.high:.3g})"
+    return f"{sample.mean():.3g} ({max(interval.low, least):.3g} to {min(interval.high, most):.3g})"
 
 
 def _share_cell(successes: int, episodes: int) -> str:

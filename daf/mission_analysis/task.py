@@ -85,7 +85,7 @@ def _behaviours(
         raise DAFError(f"no episode could be played. The first failed with:\n{failures[0].traceback}")
     lines = [json.dumps(record.to_dict()) for part in records for record in part]
     tracker.log_text("".join(f"{line}\n" for line in lines), "missions/episodes.jsonl")
-    tables, notes = [], list(tell_failures(failures))
+    tables, notes = [], [*tell_failures(failures), *_tell_few(evaluation.episodes)]
     for mission in missions:
         own = [part for (where, _), part in zip(pairs, records, strict=True) if where == mission]
         by_policy = {policy.name: part for policy, part in zip(policies, own, strict=False) if part}
@@ -106,6 +106,13 @@ def _behaviours(
         tables += correlations
         notes += missing
     return tables, notes
+
+
+def _tell_few(episodes: int) -> list[str]:
+    from daf.statistics.estimates import RELIABLE_EPISODES
+
+    few = f"Intervals from fewer than {RELIABLE_EPISODES} episodes (here {episodes}) may be too narrow."
+    return [few] if episodes < RELIABLE_EPISODES else []
 
 
 def _log_behaviour(

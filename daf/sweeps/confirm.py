@@ -73,7 +73,7 @@ class Confirmation:
 
 
 def confirm(
-    study: "optuna.Study", config: DAFConfig, compose: Compose, output_dir: Path, parent_run_id: str, run_jobs: RunJobs
+    study: "optuna.Study", config: DAFConfig, compose: Compose, output_dir: Path, run_jobs: RunJobs
 ) -> Confirmation | None:
     """Confirms the top trials and the baseline; None where there is nothing to confirm, or it is not asked for.
 
@@ -87,7 +87,7 @@ def confirm(
     jobs = [
         (trial, job)
         for trial in chosen
-        for job in _jobs(trial, config, compose, output_dir / "confirmation", parent_run_id, retrain=retrain)
+        for job in _jobs(trial, config, compose, output_dir / "confirmation", retrain=retrain)
     ]
     missing = [(trial, job) for trial, job in jobs if _key(trial, job) not in study.user_attrs]
 
@@ -131,7 +131,7 @@ def _baseline(study: "optuna.Study", config: DAFConfig) -> "FrozenTrial | None":
 
 
 def _jobs(
-    trial: "FrozenTrial", config: DAFConfig, compose: Compose, folder: Path, parent_run_id: str, *, retrain: bool
+    trial: "FrozenTrial", config: DAFConfig, compose: Compose, folder: Path, *, retrain: bool
 ) -> list[TrialJob]:
     """Retraining: one job for each training seed. Otherwise one job that plays the policies that there are."""
     assignments: Assignments = trial.user_attrs["assignments"]
@@ -143,7 +143,8 @@ def _jobs(
     job = TrialJob(
         config=own.model_copy(update={"output_dir": str(folder / str(trial.number))}),
         name=f"confirm {name_of(trial)}",
-        parent_run_id=parent_run_id,
+        # Below the trial that is confirmed, so that the sweep's own children are its trials and nothing else.
+        parent_run_id=trial.user_attrs["run_id"],
         tags={"daf.trial.number": str(trial.number), "daf.trial.confirms": "true"},
         training_seeds=seeds_from(own.seed, sweep.seeds_per_trial),
         weights=tuple(trial.user_attrs.get("checkpoints", ())) or None,

@@ -132,9 +132,7 @@ def _work(stored: StoredStudy, request: Request, run_trials: RunTrials | None) -
             run_trials(stored, request)
         else:
             engine.run()
-        return confirm(
-            stored.study, request.config, request.compose, request.output_dir, request.tracker.run_id, engine.run_jobs
-        )
+        return confirm(stored.study, request.config, request.compose, request.output_dir, engine.run_jobs)
 
 
 def _interrupted(stored: StoredStudy) -> DAFInterruptedError:
