@@ -130,9 +130,7 @@ def _baseline(study: "optuna.Study", config: DAFConfig) -> "FrozenTrial | None":
     return trials[0]
 
 
-def _jobs(
-    trial: "FrozenTrial", config: DAFConfig, compose: Compose, folder: Path, *, retrain: bool
-) -> list[TrialJob]:
+def _jobs(trial: "FrozenTrial", config: DAFConfig, compose: Compose, folder: Path, *, retrain: bool) -> list[TrialJob]:
     """Retraining: one job for each training seed. Otherwise one job that plays the policies that there are."""
     assignments: Assignments = trial.user_attrs["assignments"]
     sweep, own = config.sweep, compose(assignments)
