@@ -104,11 +104,10 @@ def step_randomly(payload: tuple[EpisodePlan, int | None, int], job: object) -> 
     prepared = prepare_mission(plan.mission)
     with translated_once(prepared):
         simulation = Simulator().new_simulation(prepared.config_for(plan.seed), plan.seed)
-    engine = simulation._c_sim
-    actions = engine.actions()
+    actions = simulation._c_sim.actions()
     steps = limit or prepared.config.game.max_steps
     chosen = np.random.default_rng(seed).integers(0, 5, (steps, len(actions)))
     for row in chosen:
         actions[:] = row
-        engine.step()
+        simulation.step()
     return steps
