@@ -1,5 +1,6 @@
 """Fixtures: a config that plays in seconds, and a tracker on a real SQLite store in a temporary folder."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ CHROMIUM_FLAGS = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -75,19 +77,22 @@ CHROMIUM_FLAGS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[WebDriver]":
     """A real Chromium without a window and with a profile of its own."""
     binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not binary or not driver:
         pytest.skip("needs Chromium and its driver (Debian: chromium, chromium-driver)")
-    selenium = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-    options = selenium.ChromeOptions()
+    # Selenium would look for newer drivers and count its uses.
+    os.environ |= {"SE_OFFLINE": "true", "SE_AVOID_STATS": "true"}
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
     options.binary_location = binary
     for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    own = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    own = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
     yield own
     own.quit()
 
