@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daf.config.names import expand_missions
@@ -88,7 +88,7 @@ def daf_check_comparison(config: DAFConfig) -> list[Problem]:
 
 def daf_check_opponents(config: DAFConfig) -> list[Problem]:
     """Mixed teams need somebody to mix with, and an ablation something to switch off."""
-    if config.task.name == "vor" and not config.vor.pool:
+    if _uses_pool(config) and not config.vor.pool:
         hint = "For example: vor.pool=[starter,noop]."
         return [Problem("vor.pool", "holds no policy to replace the candidate with.", hint)]
     if config.task.name == "tournament" and len(config.tournament.policies) < 2:
@@ -98,6 +98,10 @@ def daf_check_opponents(config: DAFConfig) -> list[Problem]:
         hint = "For example: +ablation.parts.memory.zero=[_rnn]."
         return [Problem("ablation.parts", "names nothing to switch off.", hint)]
     return []
+
+
+def _uses_pool(config: DAFConfig) -> bool:
+    return config.task.name == "vor" or "vor" in config.objective.metric
 
 
 def mission_specs(config: DAFConfig) -> list[MissionSpec]:
@@ -148,25 +152,28 @@ def _failure(action: Callable[[], object]) -> object:
 
 def _policies(config: DAFConfig) -> list[tuple[str, DAFPolicyConfig]]:
     """The policies that the config really uses, with the key that names them."""
-    evaluation = config.evaluation
-    lists = (("evaluation.policies", evaluation.policies), ("evaluation.baselines", evaluation.baselines))
-    extra = [(f"{key}.{index}", policy) for key, policies in lists for index, policy in enumerate(policies)]
-    if config.task.name == "compare":
-        return [(f"comparison.policies.{index}", policy) for index, policy in enumerate(config.comparison.policies)]
-    if config.task.name == "tournament":
-        return [(f"tournament.policies.{index}", policy) for index, policy in enumerate(config.tournament.policies)]
-    if config.task.name == "vor":
-        pool = [(f"vor.pool.{index}", policy) for index, policy in enumerate(config.vor.pool)]
-        return [("policy", config.policy), *pool]
-    if config.task.name == "benchmark":
+    task, evaluation = config.task.name, config.evaluation
+    if task == "compare":
+        return _numbered("comparison.policies", config.comparison.policies)
+    if task == "tournament":
+        return _numbered("tournament.policies", config.tournament.policies)
+    if task == "benchmark":
         return _benchmark_policies(config)
-    only_listed = config.task.name == "evaluate" and evaluation.policies
-    return extra if only_listed else [("policy", config.policy), *extra]
+    pool = _numbered("vor.pool", config.vor.pool) if _uses_pool(config) else []
+    if task == "vor":
+        return [("policy", config.policy), *pool]
+    listed = _numbered("evaluation.policies", evaluation.policies)
+    extra = [*listed, *_numbered("evaluation.baselines", evaluation.baselines), *pool]
+    return extra if task == "evaluate" and listed else [("policy", config.policy), *extra]
+
+
+def _numbered(key: str, policies: Sequence[DAFPolicyConfig]) -> list[tuple[str, DAFPolicyConfig]]:
+    return [(f"{key}.{index}", policy) for index, policy in enumerate(policies)]
 
 
 def _benchmark_policies(config: DAFConfig) -> list[tuple[str, DAFPolicyConfig]]:
     benchmark = config.benchmark
     lists = {f"benchmark.algorithms.{name}": policies for name, policies in benchmark.algorithms.items()}
     lists["benchmark.scripted"] = benchmark.scripted
-    listed = [(f"{key}.{index}", policy) for key, policies in lists.items() for index, policy in enumerate(policies)]
+    listed = [entry for key, policies in lists.items() for entry in _numbered(key, policies)]
     return listed if benchmark.algorithms else [("policy", config.policy), *listed]

@@ -138,6 +138,10 @@ class EpisodeRecord:
         stats = self.stats["game"] if kind == "game" else self.agent_stats(policy_index)
         return float(stats.get(name, 0.0))
 
+    def stat_names(self, kind: str) -> set[str]:
+        """Names of the stats of a kind, ``game`` or ``agent``, that something happened to."""
+        return set(self.stats["game"]) if kind == "game" else {name for own in self.stats["agent"] for name in own}
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dictionary; `from_dict` gives an equal record back."""
         return dataclasses.asdict(self)

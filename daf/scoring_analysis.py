@@ -225,6 +225,34 @@ def vor_plans(
     return plans
 
 
+def pickup_plans(config: DAFConfig) -> list[EpisodePlan]:
+    """All episodes of the configured policy, which is policy 0, beside `vor.pool`, on every evaluated mission."""
+    policies = tuple(unique_names([policy.spec() for policy in (config.policy, *config.vor.pool)]))
+    return [
+        plan
+        for mission in mission_specs(config)
+        for plan in vor_plans(
+            mission,
+            policies,
+            episodes=config.evaluation.episodes,
+            seed=config.evaluation.seed,
+            fixed_map=config.vor.fixed_map,
+            make_plan=planner(config),
+        )
+    ]
+
+
+def vor_by_seed(records: Sequence[EpisodeRecord]) -> dict[tuple[str, int], float]:
+    """(mission, seed) to the overall value over replacement; every scenario must be there on every seed."""
+    values = {}
+    for mission in dict.fromkeys(record.mission_name for record in records):
+        scenarios = _by_count([record for record in records if record.mission_name == mission])
+        seeds = [record.seed for record in scenarios[0]]
+        for seed, value in zip(seeds, overall_samples(vor_samples(scenarios)), strict=True):
+            values[mission, seed] = float(value)
+    return values
+
+
 def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     """Plays the configured policy with 0 to all agents of a team beside `vor.pool`, and reports its value.
 
@@ -234,20 +262,8 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     Raises:
         DAFError: no seed was finished with every number of agents on every mission.
     """
-    candidate, *pool = unique_names([policy.spec() for policy in (config.policy, *config.vor.pool)])
-    evaluation = config.evaluation
-    plans = [
-        plan
-        for mission in mission_specs(config)
-        for plan in vor_plans(
-            mission,
-            (candidate, *pool),
-            episodes=evaluation.episodes,
-            seed=evaluation.seed,
-            fixed_map=config.vor.fixed_map,
-            make_plan=planner(config),
-        )
-    ]
+    plans = pickup_plans(config)
+    candidate, *pool = plans[0].policies
     played = play_matches(config, plans)
     log_matches(tracker, "vor", played.records, played.failures)
     seeds = played.seeds

@@ -54,11 +54,20 @@ def daf_load_config(
     Raises:
         DAFConfigError: naming every problem at once.
     """
-    with _hydra(config_dir):
-        composed = _compose(overrides, config_name)
+    composed = compose_unchecked(overrides, config_dir=config_dir, config_name=config_name)
     if path is not None:
         composed = _merge_file(composed, Path(path), overrides)
     return validate(composed)
+
+
+def compose_unchecked(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> DictConfig:
+    """What Hydra composes, before interpolations are resolved and values are validated.
+
+    Raises:
+        DAFConfigError: an override cannot be composed.
+    """
+    with _hydra(config_dir):
+        return _compose(overrides, config_name)
 
 
 def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> str:

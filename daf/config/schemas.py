@@ -43,7 +43,7 @@ Positive = Annotated[Real, Field(gt=0)]
 NonNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(ge=0, le=1)]
 Metric = Annotated[
-    str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+|train/(reward|agent_steps|seconds))$")
+    str, StringConstraints(pattern=r"^(reward|steps|vor|(game|agent)/.+|train/(reward|agent_steps|seconds))$")
 ]
 EpisodeMetric = Annotated[str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+)$")]
 MissionName = Annotated[Text, AfterValidator(mission_name)]
@@ -411,6 +411,8 @@ class DAFConfig(Schema):
     def _pruning_is_for_one_metric(self) -> "DAFConfig":
         if len(self.objective.metric) > 1 and (self.sweep.pruner or self.sweep.patience):
             raise ValueError("sweep.pruner and sweep.patience need a single objective.metric")
+        if "vor" in self.objective.metric and self.sweep.pruner == "wilcoxon":
+            raise ValueError("sweep.pruner=wilcoxon compares episodes, and objective.metric=vor has no value for one")
         return self
 
     def mission_spec(self, name: str | None = None) -> MissionSpec:

@@ -7,7 +7,6 @@ from typing import Any
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError, Problem
-from daf.sweeps.composition import compose_onto
 from daf.sweeps.space import Assignments, Compose, Parameter, Space
 
 #: Values of one key that are tried.
@@ -28,7 +27,7 @@ def check_sweep(config: DAFConfig, space: Space, compose: Compose) -> list[Probl
     check = _Feasibility(config)
     problems += check.problems(lambda: config)
     for parameter in space.parameters:
-        for problem in _check_values(parameter, space, config, compose, check):
+        for problem in _check_values(parameter, space, compose, check):
             if problem not in problems:
                 problems.append(problem)
     return problems
@@ -93,16 +92,10 @@ class _Feasibility:
         return config.model_copy(update={"output_dir": self._base.output_dir})
 
 
-def _check_values(
-    parameter: Parameter, space: Space, config: DAFConfig, compose: Compose, check: _Feasibility
-) -> Iterator[Problem]:
+def _check_values(parameter: Parameter, space: Space, compose: Compose, check: _Feasibility) -> Iterator[Problem]:
     """The problems of values that no trial could validate."""
-    quick, known = compose_onto(config), False
     for sampled in parameter.probes()[:MOST_PROBES]:
-        # Hydra explains a wrong key best; once it has taken one value, the others go a shorter way.
-        own = quick if known and not parameter.is_group else compose
-        problems = check.problems(lambda own=own, sampled=sampled: own({parameter.key: parameter.value(sampled)}))  # type: ignore[misc]
-        known = known or not problems
+        problems = check.problems(lambda sampled=sampled: compose({parameter.key: parameter.value(sampled)}))  # type: ignore[misc]
         # What is wrong with the value itself cannot be mended by other keys' values.
         itself = any(problem.where == parameter.path for problem in problems)
         if problems and (itself or not _goes_with_others(parameter, sampled, space, compose, check)):

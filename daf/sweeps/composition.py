@@ -1,13 +1,16 @@
 """From what a trial sets to its whole, validated config."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from daf.config.compose import daf_load_config
+from daf.config.compose import compose_unchecked, daf_load_config, validate
 from daf.config.explain import explain_validation
 from daf.config.override_syntax import override_text
 from daf.config.schemas import DAFConfig
@@ -16,14 +19,28 @@ from daf.sweeps.space import Compose, is_group
 
 
 def compose_overrides(fixed: Sequence[str], config_dir: Path, config_name: str) -> Compose:
-    """Composes as the command line does: fixed overrides, then those of the trial."""
+    """Composes as the command line does: fixed overrides, then those of the trial.
 
-    @lru_cache(maxsize=256)
-    def composed(overrides: tuple[str, ...]) -> DAFConfig:
-        return daf_load_config(overrides=[*fixed, *overrides], config_dir=config_dir, config_name=config_name)
+    Hydra takes half a second for a composition, so it is asked once for every choice of groups; values are then set as
+    it would set them.
+    """
+
+    @lru_cache(maxsize=64)
+    def with_groups(groups: tuple[str, ...]) -> DictConfig:
+        return compose_unchecked([*fixed, *groups], config_dir=config_dir, config_name=config_name)
 
     def compose(assignments: Mapping[str, Any]) -> DAFConfig:
-        return composed(tuple(override_text(key, value) for key, value in assignments.items()))
+        groups = tuple(override_text(key, value) for key, value in assignments.items() if is_group(key))
+        values = {key: value for key, value in assignments.items() if not is_group(key)}
+        try:
+            composed = deepcopy(with_groups(groups))
+            for key, value in values.items():
+                OmegaConf.update(composed, key.lstrip("+"), value, force_add=key.startswith("+"))
+        except (DAFConfigError, OmegaConfBaseException):
+            # What does not fit is explained best where the whole command line is known.
+            overrides = [*fixed, *(override_text(key, value) for key, value in assignments.items())]
+            return daf_load_config(overrides=overrides, config_dir=config_dir, config_name=config_name)
+        return validate(composed)
 
     return compose
 

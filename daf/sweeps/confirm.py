@@ -15,13 +15,14 @@ from daf.results import ResultTable
 from daf.sweeps.space import Assignments, Compose
 from daf.sweeps.state import best_trials, name_of
 from daf.sweeps.study import OWN_TASKS
-from daf.sweeps.trial import Scores, TrialJob, TrialOutcome, seeds_from
+from daf.sweeps.trial import TrialJob, TrialOutcome, seeds_from
 
 if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
     from daf.statistics import Comparison, PairResult
+    from daf.sweeps.scores import Scores
 
 LEVEL = 0.95
 #: How far fresh seeds lie from those of the trials.
@@ -170,7 +171,7 @@ def _key(trial: "FrozenTrial", job: TrialJob) -> str:
     return f"confirm {trial.number} {what} {seeds} {evaluation.seed}+{evaluation.episodes}"
 
 
-def _plain(scores: Scores) -> list[list[Any]]:
+def _plain(scores: "Scores") -> list[list[Any]]:
     return [[mission, seed, values[0]] for (mission, seed), values in sorted(scores.items())]
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import optuna
 
     from daf.tracking import Tracker
+    from daf.workers import WorkerPool
 
 #: Runs trials in another way than on our own workers: a Hydra launcher.
 RunTrials = Callable[[StoredStudy, Request], None]
@@ -73,25 +74,33 @@ def daf_launch_sweep(
         DAFError: too many trials failed, or none finished.
         DAFInterruptedError: Ctrl-C; the same call goes on.
     """
-    space = Space.from_config(config.sweep.space)
+    from daf.workers import WorkerPool
+
     compose = compose or compose_onto(config)
+    # The workers import what they need while everything is checked and opened here.
+    with WorkerPool("daf.sweeps.trial:work", config.sweep.n_jobs, initializer=initializer(config)) as pool:
+        stored, space = _open_study(config, compose)
+        output_dir = Path(config.output_dir).absolute()
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with _parent_run(stored, config, output_dir, overrides) as tracker:
+            request = Request(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
+            try:
+                confirmation = _work(stored, request, pool, run_trials)
+            except KeyboardInterrupt as error:
+                raise _interrupted(stored) from error
+            return _conclude(stored, request, confirmation)
+
+
+def _open_study(config: DAFConfig, compose: Compose) -> tuple[StoredStudy, Space]:
+    """The study that is to be begun or gone on with, once everything about it is known to be right."""
+    space = Space.from_config(config.sweep.space)
     problems = check_sweep(config, space, compose)
     if problems:
         raise DAFConfigError(problems)
     grid = None
     if config.sweep.sampler == "grid" or (config.sweep.sampler is None and space.is_finite):
         grid = space.grid(compose)
-    # Before the store: a study that does not fit must leave no trace there.
-    stored = StoredStudy(config, open_storage(config), space, grid)
-    output_dir = Path(config.output_dir).absolute()
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with _parent_run(stored, config, output_dir, overrides) as tracker:
-        request = Request(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
-        try:
-            confirmation = _work(stored, request, run_trials)
-        except KeyboardInterrupt as error:
-            raise _interrupted(stored) from error
-        return _conclude(stored, request, confirmation)
+    return StoredStudy(config, open_storage(config), space, grid), space
 
 
 def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path, overrides: Sequence[str]) -> "Tracker":
@@ -119,14 +128,10 @@ def _run_exists(client: object, run_id: str) -> bool:
     return True
 
 
-def _work(stored: StoredStudy, request: Request, run_trials: RunTrials | None) -> Confirmation | None:
-    from daf.workers import WorkerPool
-
-    sweep = request.config.sweep
-    with (
-        WorkerPool("daf.sweeps.trial:work", sweep.n_jobs, initializer=initializer(request.config)) as pool,
-        live_view() as show,
-    ):
+def _work(
+    stored: StoredStudy, request: Request, pool: "WorkerPool", run_trials: RunTrials | None
+) -> Confirmation | None:
+    with live_view() as show:
         engine = Engine(stored, request, pool, show)
         if run_trials:
             run_trials(stored, request)

@@ -57,7 +57,7 @@ class SweepStatus:
         parts += [f"{count} {what}" for what, count in (counts | {"failed": self.failed}).items() if count]
         if self.best is not None:
             values = ", ".join(f"{value:.4f}" for value in self.best_values)
-            parts.append(f"best {values} (trial {self.best}: {self.best_name})")
+            parts.append(f"best {values} (trial {self.best})")
         if self.seconds_left:
             parts.append(f"{time_text(self.seconds_left)} left")
         return ", ".join(parts)

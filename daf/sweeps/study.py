@@ -58,7 +58,9 @@ IDENTIFYING = ("space", "seeds_per_trial")
 
 def identity(config: DAFConfig) -> dict[str, Any]:
     """What must not change while a study goes on, as plain data without secrets."""
-    decisive = DECISIVE if config.task.name in OWN_TASKS else None
+    decisive = None
+    if config.task.name in OWN_TASKS:
+        decisive = DECISIVE | {"vor": True} if "vor" in config.objective.metric else DECISIVE
     data = config.model_dump(mode="json", include=decisive, exclude=FREE)  # type: ignore[arg-type]
     data["sweep"] = config.sweep.model_dump(mode="json", include=set(IDENTIFYING), exclude_defaults=True)
     tree: dict[str, Any] = Redactor().tree(data)

@@ -2,11 +2,10 @@
 
 import functools
 import importlib
-import json
 import logging
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
-from daf.config.explain import nearest
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import TRAINING_TASKS, mission_specs
 from daf.errors import DAFError, DAFTrainingDivergedError
@@ -28,10 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from daf.bridge.trainer import EpochReport
-    from daf.episodes import EpisodeFailure
-
-#: Scores of a policy: (mission, evaluation seed) to one number for each metric.
-Scores = dict[tuple[str, int], tuple[float, ...]]
+    from daf.sweeps.scores import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +81,7 @@ class TrialOutcome:
     state: str
     run_id: str
     values: tuple[float, ...] = ()
-    scores: tuple[Scores, ...] = ()
+    scores: "tuple[Scores, ...]" = ()
     checkpoints: tuple[str, ...] = ()
     agent_steps: int = 0
     seconds: float = 0.0
@@ -122,7 +117,7 @@ def warm_up() -> None:
     warm_up_tracking()
     episodes.warm_up()
     with contained():
-        for module in ("cogames.train", "daf.training", "daf.evaluation"):
+        for module in ("cogames.train", "daf.training", "daf.sweeps.scores"):
             importlib.import_module(module)
 
 
@@ -226,7 +221,7 @@ class _Part:
     """What one training seed gave."""
 
     values: tuple[float, ...]
-    scores: Scores = field(default_factory=dict)
+    scores: "Scores" = field(default_factory=dict)
     checkpoint: str = ""
 
 
@@ -317,80 +312,30 @@ class _Reporter:
             if step > self._reported and self._rewards:
                 self._line.report(Intermediate(step, fmean(self._rewards)))
                 self._reported, self._rewards = step, []
-        if self._line.should_stop():
-            raise _StoppedError
+        _stop_if_asked(self._line)
 
 
 def _play(
-    job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, extra: Mapping[str, float]
-) -> Scores:
-    """Plays the held-out episodes in this process and scores them; what training gave counts for every episode."""
-    from daf.episodes import daf_play_episodes
-    from daf.evaluation import plan_episodes
+    job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, training: Mapping[str, float]
+) -> "Scores":
+    """Plays and scores the held-out episodes; each is reported where the pruner looks at episodes."""
+    from daf.sweeps.scores import play_and_score
 
-    metrics, evaluation = config.objective.metric, config.evaluation
-    spec = config.policy.spec()
-    missions = mission_specs(config)
-    plans = [plan for mission in missions for plan in plan_episodes(config, mission, spec)]
+    missions = [mission.name for mission in mission_specs(config)]
 
-    def on_episode(outcome: "EpisodeRecord | EpisodeFailure", cached: bool) -> None:
-        if job.report_episodes and isinstance(outcome, EpisodeRecord):
-            position = [mission.name for mission in missions].index(outcome.mission_name)
-            step = (index * len(missions) + position) * evaluation.episodes + outcome.seed - evaluation.seed
-            line.report(Intermediate(step, score(outcome, metrics[0], extra)))
-        if line.should_stop():
-            raise _StoppedError
+    def on_solo(record: EpisodeRecord) -> None:
+        if job.report_episodes:
+            block = index * len(missions) + missions.index(record.mission_name)
+            step = block * config.evaluation.episodes + record.seed - config.evaluation.seed
+            line.report(Intermediate(step, record.value(config.objective.metric[0])))
+        _stop_if_asked(line)
 
-    outcomes = daf_play_episodes(
-        plans,
-        backend=evaluation.backend,
-        cache=evaluation.cache,
-        time_limit_s=evaluation.time_limit_s,
-        on_episode=on_episode,
-    )
-    records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
-    tracker.log_text("".join(f"{json.dumps(record.to_dict())}\n" for record in records), "evaluation/episodes.jsonl")
-    failed = [outcome for outcome in outcomes if not isinstance(outcome, EpisodeRecord)]
-    if failed:
-        # A mean over other seeds than the other trials' would not be comparable.
-        raise DAFError(f"{len(failed)} evaluation episodes failed, the first with:\n{failed[0].traceback}")
-    _warn_about_absent(metrics, records, tracker)
-    tracker.log_metrics({"evaluation/reward": fmean(record.reward() for record in records)})
-    return {
-        (record.mission_name, record.seed): tuple(score(record, metric, extra) for metric in metrics)
-        for record in records
-    }
+    return play_and_score(config, tracker, training, on_solo=on_solo, on_mixed=lambda record: _stop_if_asked(line))
 
 
-def score(record: EpisodeRecord, metric: str, extra: Mapping[str, float]) -> float:
-    """One metric of one episode; CoGames leaves out a stat that nothing happened to, so an absent one is 0.
-
-    Raises:
-        DAFError: the metric is one of training, and the trial did not train.
-    """
-    kind, _, name = metric.partition("/")
-    if metric == "reward":
-        return record.reward()
-    if metric == "steps":
-        return float(record.steps)
-    if kind == "train":
-        if metric not in extra:
-            raise DAFError(f"objective.metric={metric} needs a trial that trains")
-        return extra[metric]
-    return float(_stats(record, kind).get(name, 0.0))
-
-
-def _stats(record: EpisodeRecord, kind: str) -> Mapping[str, float]:
-    return record.stats["game"] if kind == "game" else record.agent_stats()
-
-
-def _warn_about_absent(metrics: Sequence[str], records: Sequence[EpisodeRecord], tracker: Tracker) -> None:
-    """A stat that no episode has may be misspelt."""
-    for metric in metrics:
-        kind, _, name = metric.partition("/")
-        known = {stat for record in records for stat in _stats(record, kind)} if kind in ("game", "agent") else {name}
-        if name not in known:
-            tracker.warn(f"no episode has the stat {metric!r}, so it counts as 0. {nearest(name, sorted(known))}")
+def _stop_if_asked(line: Line) -> None:
+    if line.should_stop():
+        raise _StoppedError
 
 
 def seeds_from(first: int, count: int) -> tuple[int, ...]:

@@ -1,9 +1,11 @@
 """Sweeps that train: what a trial sets is what the optimizer gets, and what fresh seeds say decides."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -12,7 +14,10 @@ from mlflow import MlflowClient
 
 from daf.bridge.policies import file_digest
 from daf.config import DAFConfig, DAFParameterConfig, daf_load_config
-from daf.errors import DAFError
+from daf.errors import DAFConfigError, DAFError
+from daf.records import EpisodeRecord
+from daf.run import daf_run
+from daf.scoring_analysis import daf_compute_vor
 from daf.sweeps import SweepResult, daf_grid_search, daf_launch_sweep
 from daf.sweeps.study import load_stored
 from tests.conftest import TINY
@@ -167,15 +172,47 @@ def test_the_official_plugin_drives_daf_run(store: str, tmp_path: Path, argument
 
 
 @pytest.mark.slow
-def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=joblib", "sweep.n_jobs=2")
-    launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.confirm=off")
-    done = _cli("-m", *launcher, "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4,1e-3")
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path, launcher: str) -> None:
+    """Slurm itself is not at hand; `submitit_local` goes the same way but for the queue."""
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=launched", "sweep.n_jobs=2")
+    launcher_arguments = (f"hydra/launcher={launcher}", "sweep.confirm=off")
+    done = _cli("-m", *launcher_arguments, "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4,1e-3")
     assert done.returncode == 0, done.stderr
-    config = daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=joblib"])
+    config = daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=launched"])
     trials = load_stored(config).trials
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
     assert all(trial.intermediate_values for trial in trials), "reported through the storage"
     parent = load_stored(config).user_attrs["parent_run_id"]
     assert {run.data.params["optimizer.lr"] for run in _children(store, parent)} == {"0.0001", "0.0003", "0.001"}
+
+
+def test_value_over_replacement_is_an_objective(tiny: Load) -> None:
+    """Beside another noop, noop is worth nothing; every policy's value is the one that `task=vor` finds."""
+    team = ("variant=mining", "vor.pool=[noop]", "mission.max_steps=200", "mission.cogs=4")
+    config = tiny("task=evaluate", *team, "objective.metric=vor", "sweep.confirm=off", "sweep.name=vor")
+    result = daf_grid_search(config, {"policy.class_path": ["noop", "random"]})
+    values = [trial.value for trial in load_stored(config).trials]
+    alone = daf_run(tiny("task=vor", *team, "policy=random"))
+    assert values == [0.0, alone.objective]
+    assert alone.objective != 0
+    records = (result.output_dir / "1" / "vor" / "episodes.jsonl").read_text().splitlines()
+    assert len(records) == 2 * 5, "two seeds with four to no agents of the candidate"
+
+
+def test_value_over_replacement_needs_somebody_to_replace(tiny: Load) -> None:
+    with pytest.raises(DAFConfigError, match=r"vor\.pool"):
+        daf_grid_search(tiny("objective.metric=vor"), {"optimizer.lr": [1e-4, 1e-3]})
+
+
+def test_a_front_of_reward_and_value_over_replacement(tiny: Load) -> None:
+    objectives = ("objective.metric=[reward,vor]", "objective.direction=[maximize,maximize]", "vor.pool=[random]")
+    result = daf_grid_search(
+        tiny("variant=credit", *objectives, "sweep.confirm=off", "sweep.name=both"), {"optimizer.lr": [1e-3]}
+    )
+    children = result.output_dir / "0"
+    alone = [json.loads(line) for line in (children / "evaluation" / "episodes.jsonl").read_text().splitlines()]
+    mixed = [json.loads(line) for line in (children / "vor" / "episodes.jsonl").read_text().splitlines()]
+    vor = daf_compute_vor([EpisodeRecord.from_dict(record) for record in mixed]).overall.value
+    reward = fmean(EpisodeRecord.from_dict(record).reward() for record in alone)
+    assert result.objective == pytest.approx((reward, vor))
