@@ -1,0 +1,107 @@
+"""What a valid config is: one frozen schema per config group. Defaults live in `conf/`, never here."""
+
+from typing import Annotated
+
+from pydantic import StringConstraints, model_validator
+
+from daf.config.schemas.comparison import (
+    DAFAblationConfig,
+    DAFAnalysisConfig,
+    DAFBenchmarkConfig,
+    DAFComparisonConfig,
+    DAFPartConfig,
+    DAFTournamentConfig,
+    DAFVorConfig,
+)
+from daf.config.schemas.policies import DAFPolicyConfig, policy_from_text
+from daf.config.schemas.sweep import DAFObjectiveConfig, DAFParameterConfig, DAFSweepConfig
+from daf.config.schemas.training import (
+    DAFEvaluationConfig,
+    DAFMissionConfig,
+    DAFOptimizerConfig,
+    DAFTrainingConfig,
+    DAFVariantConfig,
+)
+from daf.config.schemas.values import Device, Schema, Seed, Text
+from daf.records import MissionSpec
+
+__all__ = [
+    "DAFAblationConfig",
+    "DAFAnalysisConfig",
+    "DAFBenchmarkConfig",
+    "DAFComparisonConfig",
+    "DAFConfig",
+    "DAFEvaluationConfig",
+    "DAFMissionConfig",
+    "DAFObjectiveConfig",
+    "DAFOptimizerConfig",
+    "DAFParameterConfig",
+    "DAFPartConfig",
+    "DAFPolicyConfig",
+    "DAFSweepConfig",
+    "DAFTaskConfig",
+    "DAFTournamentConfig",
+    "DAFTrackingConfig",
+    "DAFTrainingConfig",
+    "DAFVariantConfig",
+    "DAFVorConfig",
+    "Schema",
+    "policy_from_text",
+]
+
+
+class DAFTrackingConfig(Schema):
+    """Where MLflow keeps the results."""
+
+    uri: Text | None
+    experiment: Text
+
+
+class DAFTaskConfig(Schema):
+    """What is to be done."""
+
+    name: Text
+    function: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")]
+
+
+class DAFConfig(Schema):
+    """One experiment. Equal configs mean equal experiments."""
+
+    mission: DAFMissionConfig
+    variant: DAFVariantConfig
+    policy: DAFPolicyConfig
+    optimizer: DAFOptimizerConfig
+    training: DAFTrainingConfig
+    evaluation: DAFEvaluationConfig
+    comparison: DAFComparisonConfig
+    vor: DAFVorConfig
+    tournament: DAFTournamentConfig
+    benchmark: DAFBenchmarkConfig
+    ablation: DAFAblationConfig
+    analysis: DAFAnalysisConfig
+    tracking: DAFTrackingConfig
+    objective: DAFObjectiveConfig
+    sweep: DAFSweepConfig
+    task: DAFTaskConfig
+    seed: Seed
+    device: Device
+    output_dir: Text
+
+    @model_validator(mode="after")
+    def _pruning_fits_the_objective(self) -> "DAFConfig":
+        if len(self.objective.metric) > 1 and (self.sweep.pruner or self.sweep.patience):
+            raise ValueError("sweep.pruner and sweep.patience need a single objective.metric")
+        if "vor" in self.objective.metric and self.sweep.pruner == "wilcoxon":
+            raise ValueError("sweep.pruner=wilcoxon compares episodes, and objective.metric=vor has no value for one")
+        return self
+
+    def mission_spec(self, name: str | None = None) -> MissionSpec:
+        """The configured mission as plain data, or another mission under the same variants and options."""
+        return MissionSpec(
+            name=name or self.mission.name,
+            variants=self.variant.names,
+            cogs=self.mission.cogs,
+            max_steps=self.mission.max_steps,
+            difficulty=self.mission.difficulty,
+            without_rewards=self.variant.without_rewards,
+        )

@@ -1,0 +1,113 @@
+"""Comparison, value over replacement, tournament, benchmark suite, ablation and analysis."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from daf.config.schemas.policies import ListedPolicy
+from daf.config.schemas.values import Count, EpisodeMetric, Label, Level, Positive, Real, Schema, Text, Whole
+
+
+def _one_or_more(value: object) -> object:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+class DAFComparisonConfig(Schema):
+    """Which policies are compared, by what, and when to stop."""
+
+    policies: tuple[ListedPolicy, ...]
+    metric: EpisodeMetric
+    level: Level
+    stopping: Literal["fixed", "sequential"]
+    margin: Positive | None
+    round_episodes: Count
+    max_episodes: Count
+
+    @model_validator(mode="after")
+    def _sequential_needs_a_margin(self) -> "DAFComparisonConfig":
+        if self.stopping == "sequential" and self.margin is None:
+            raise ValueError(
+                "stopping=sequential needs margin: the smallest difference that matters, in the unit of the metric"
+            )
+        return self
+
+
+class DAFVorConfig(Schema):
+    """Against whom the configured policy's value over replacement is measured."""
+
+    pool: tuple[ListedPolicy, ...]
+    fixed_map: bool
+    level: Level
+
+
+class DAFTournamentConfig(Schema):
+    """Who meets in mixed teams, and how often."""
+
+    policies: tuple[ListedPolicy, ...]
+    seeds: Count
+    level: Level
+
+
+class DAFBenchmarkConfig(Schema):
+    """A suite of missions, and the algorithms that are scored on it."""
+
+    suite: Literal["quick", "diagnostic", "integrated", "spanning", "cogsguard", "all"]
+    algorithms: dict[Label, Annotated[tuple[ListedPolicy, ...], BeforeValidator(_one_or_more), Field(min_length=1)]]
+    scripted: Annotated[tuple[ListedPolicy, ...], Field(min_length=1)]
+    level: Level
+
+
+class DAFPartConfig(Schema):
+    """One part of an ablation: what happens when it is switched off.
+
+    Attributes:
+        set: dotted keys of `policy`, `mission` or `variant` (where the ablation trains also `optimizer` and `training`)
+            to the values that replace theirs; `policy` itself takes another policy.
+        without_variants: variants that are left out.
+        without_rewards: terms that are taken out of every agent's reward.
+        zero: modules or parameters of the policy's weights that become 0.
+    """
+
+    set: dict[str, Any] = Field(default_factory=dict)
+    without_variants: tuple[Text, ...] = ()
+    without_rewards: tuple[Text, ...] = ()
+    zero: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _switches_something_off(self) -> "DAFPartConfig":
+        if not (self.set or self.without_variants or self.without_rewards or self.zero):
+            raise ValueError("a part needs set, without_variants, without_rewards or zero")
+        return self
+
+
+class DAFAblationConfig(Schema):
+    """Parts to switch off, and what is measured."""
+
+    parts: dict[Label, DAFPartConfig]
+    pairs: bool
+    trainings: Annotated[Whole, Field(ge=0)]
+    metric: EpisodeMetric
+    level: Level
+
+    @model_validator(mode="after")
+    def _parts_have_an_effect(self) -> "DAFAblationConfig":
+        groups = {"policy", "mission", "variant"} | ({"optimizer", "training"} if self.trainings else set())
+        for name, part in self.parts.items():
+            for key in part.set:
+                if key in {"mission", "mission.name"}:
+                    raise ValueError(
+                        f"parts.{name}: {key} cannot be a part, since another mission is another experiment"
+                    )
+                if key.partition(".")[0] not in groups:
+                    raise ValueError(f"parts.{name}: {key} does not change how a trained policy plays; see trainings")
+            if part.zero and self.trainings:
+                raise ValueError(f"parts.{name}: zero changes trained weights; it needs trainings: 0")
+        return self
+
+
+class DAFAnalysisConfig(Schema):
+    """What `task=missions` checks, and what it calls a success."""
+
+    check: Literal["selected", "all"]
+    success_metric: EpisodeMetric
+    success_threshold: Real | None

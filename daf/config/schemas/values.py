@@ -1,0 +1,38 @@
+"""Kinds of values that schemas share, and what all schemas have in common."""
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from daf.config.names import mission_name, mission_pattern, policy_class_path, variant_name
+
+
+def _not_a_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("true and false are not numbers")
+    return value
+
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+Real = Annotated[float, BeforeValidator(_not_a_bool)]
+Whole = Annotated[int, BeforeValidator(_not_a_bool)]
+Count = Annotated[Whole, Field(gt=0)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**31)]
+Positive = Annotated[Real, Field(gt=0)]
+NonNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(ge=0, le=1)]
+EpisodeMetric = Annotated[str, StringConstraints(pattern=r"^(reward|steps|(game|agent)/.+)$")]
+MissionName = Annotated[Text, AfterValidator(mission_name)]
+MissionPattern = Annotated[Text, AfterValidator(mission_pattern)]
+VariantName = Annotated[Text, AfterValidator(variant_name)]
+PolicyClass = Annotated[Text, AfterValidator(policy_class_path)]
+Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
+Level = Annotated[Real, Field(gt=0.5, lt=1)]
+#: A name that becomes a part of a key, in the characters that MLflow takes there.
+Label = Annotated[str, StringConstraints(pattern=r"^[\w. :/-]+$")]
+
+
+class Schema(BaseModel):
+    """Frozen, and closed to keys that it does not name."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
