@@ -350,6 +350,7 @@ def _log(result: AblationResult, values: Mapping[Parts, Array], config: DAFConfi
         intervals={name: (v.interval.low, v.interval.high) for name, v in contributions.items() if v.interval},
         level=config.ablation.level,
         metric=f"contribution to {config.ablation.metric}",
-        title=f"{config.policy.spec().name}, one dot a seed",
+        units="seeds",
+        title=config.policy.spec().name,
     )
     tracker.log_file(plot, "plots")

@@ -408,5 +408,6 @@ def _plot(
         },
         level=config.benchmark.level,
         metric="normalised score (noop 0, best scripted 1)",
-        title=f"Benchmark {config.benchmark.suite}: one dot a training, or a seed of a single training",
+        units="trainings" if any(len(policies) > 1 for policies in algorithms.values()) else "seeds",
+        title=f"Benchmark {config.benchmark.suite}",
     )

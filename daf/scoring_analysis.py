@@ -389,7 +389,8 @@ def _log(
             },
             level=config.vor.level,
             metric="value over replacement, reward per agent",
-            title=f"{result.candidate}, agents of the team, on {vor.mission}; one dot a seed",
+            units="seeds",
+            title=f"{result.candidate}, agents of the team, on {vor.mission}",
         )
         tracker.log_file(plot, "plots")
 

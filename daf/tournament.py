@@ -330,6 +330,7 @@ def _log(result: TournamentResult, missions: Sequence[MissionSpec], seeds: Seque
         },
         level=result.comparison.level,
         metric="season score, reward per agent",
-        title="Tournament, one dot a seed",
+        units="seeds",
+        title="Tournament",
     )
     tracker.log_file(plot, "plots")

@@ -196,14 +196,14 @@ class Engine:
     def run_jobs(self, jobs: Sequence[TrialJob], on_done: Callable[[int, TrialOutcome], None]) -> list[str]:
         """Runs jobs that belong to no trial of the study; returns the tracebacks of those that failed."""
         ids = {self._pool.submit(job): index for index, job in enumerate(jobs)}
-        failures = []
-        for event in self._pool.events():
+        failures: list[str] = []
+        ended = (event for event in self._pool.events() if not isinstance(event, JobMessage))
+        for done, event in enumerate(ended, start=1):
             if isinstance(event, JobDone) and event.result.state == "complete":
                 on_done(ids[event.job_id], event.result)
-            elif isinstance(event, JobDone):
-                failures.append(event.result.error)
-            elif isinstance(event, JobFailed):
-                failures.append(event.traceback)
+            else:
+                failures.append(event.result.error if isinstance(event, JobDone) else event.traceback)
+            self._view(f"{done} of {len(jobs)}: {jobs[ids[event.job_id]].name}")
         return failures
 
 

@@ -19,12 +19,14 @@ def daf_plot_policy_comparison(
     intervals: Mapping[str, tuple[float, float]],
     level: float,
     metric: str = "mean reward per agent",
+    units: str = "episodes",
     title: str = "",
 ) -> Path:
-    """One row a policy: every episode as a dot, the mean with its interval beside them.
+    """One row a policy: every value as a dot, the mean with its interval beside them.
 
     Args:
-        samples: policy to one value an episode.
+        samples: policy to one value for each unit.
+        units: what the values stand for, in the plural: episodes, seeds, trainings.
         intervals: policy to the interval of its mean.
         level: confidence level of the intervals, for the axis label.
     """
@@ -52,7 +54,7 @@ def daf_plot_policy_comparison(
             )
         axes.set_yticks(range(len(names)), [f"{name}\n(n = {len(samples[name])})" for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlabel(f"{metric}; line: {level:.0%} interval of the mean, dots: episodes")
+        axes.set_xlabel(f"{metric}; line: {level:.0%} interval of the mean, dots: {units}")
         axes.set_title(title, loc="left", fontsize=10)
         axes.grid(axis="y", visible=False)
     return path

@@ -93,7 +93,7 @@ def test_all_problems_are_told_at_once() -> None:
         ("variant.names=['objective_mine:0']", "variant.names.0", "above 0"),
         ("policy.class_path=nowhere.module.Class", "policy.class_path", "no module 'nowhere.module'"),
         ("evaluation.missions=[diagnostic_eval]", "evaluation.missions.0", "diagnostic_evals"),
-        ("evaluation.policies=['class=lstm,dta=x']", "evaluation", "dta=x"),
+        ("evaluation.policies=['class=lstm,dta=x']", "evaluation.policies.0", "dta=x"),
         ("training={bptt_horizon:64,minibatch_size:32}", "training", "smaller than bptt_horizon"),
         ("mission.name=missing.py", "mission.name", "no mission file"),
         ("optimizer=adamw", "optimizer", "no option 'adamw'"),

@@ -39,7 +39,7 @@ def test_elsewhere_there_is_a_line_for_each_trial(capsys: pytest.CaptureFixture[
         show(STATUS, {}, "trial 2: lr=0.001 -> 1.2500")
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["trial 2: lr=0.001 -> 1.2500 | " + str(STATUS)]
-    assert "5/8 trials, 1 running, 1 pruned, 1 failed, best 1.2500 (trial 2: lr=0.001), 2 min left" in lines[0]
+    assert "5/8 trials, 1 running, 1 pruned, 1 failed, best 1.2500 (trial 2), 2 min left" in lines[0]
 
 
 def test_times_for_people() -> None:
