@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from daf.sweeps.scores import Scores
 
 LEVEL = 0.95
+#: Characters of what a trial varied that a sentence can hold.
+LONGEST_NAME = 60
 #: How far fresh seeds lie from those of the trials.
 FRESH_TRAINING, FRESH_EVALUATION = 100_000, 10_000_000
 RunJobs = Callable[[Sequence[TrialJob], Callable[[int, TrialOutcome], None]], list[str]]
@@ -47,8 +49,8 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """How tables and sentences call it."""
-        return f"trial {self.number} ({self.name})"
+        """How sentences call it; where much varied, the table says what."""
+        return f"trial {self.number} ({self.name})" if len(self.name) <= LONGEST_NAME else f"trial {self.number}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,16 +3,19 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.sweeps.state import in_state
+from daf.sweeps.state import best_trials, in_state
 from daf.visualization import DPI
+from daf.visualization.style import COLOURS
 
 if TYPE_CHECKING:
     import optuna
+    from matplotlib.axes import Axes
+    from optuna.importance import BaseImportanceEvaluator
     from optuna.trial import FrozenTrial
 
 log = logging.getLogger(__name__)
@@ -30,11 +33,13 @@ def daf_plot_sweep(study: "optuna.Study", folder: Path, metrics: Sequence[str]) 
     Returns:
         The files.
     """
-    complete = in_state(study.get_trials(deepcopy=False), "COMPLETE")
-    if not complete:
+    if not in_state(study.get_trials(deepcopy=False), "COMPLETE"):
         return []
+    study = _with_short_names(study)
+    complete = in_state(study.get_trials(deepcopy=False), "COMPLETE")
     folder.mkdir(parents=True, exist_ok=True)
-    drawn = [_draw(folder / f"{name}.png", plot) for name, plot in _plots(study, metrics, complete).items()]
+    best = best_trials(study, 1)[0].number if len(metrics) == 1 else None
+    drawn = [_draw(folder / f"{name}.png", plot, best) for name, plot in _plots(study, metrics, complete).items()]
     return [path for path in drawn if path]
 
 
@@ -43,6 +48,7 @@ def _plots(study: "optuna.Study", metrics: Sequence[str], complete: Sequence[Any
     from optuna.visualization import matplotlib as plots
 
     varied = sorted({name for trial in complete for name in trial.params if _varies(name, complete)})
+    fanova = FanovaImportanceEvaluator(seed=0)
     chosen: dict[str, Callable[[], Any]] = {}
     several = len(metrics) > 1
     for index, metric in enumerate(metrics):
@@ -54,7 +60,6 @@ def _plots(study: "optuna.Study", metrics: Sequence[str], complete: Sequence[Any
         if not varied or len(complete) < 2:
             continue
         chosen[f"slice{suffix}"] = partial(plots.plot_slice, study, params=varied, **what)
-        fanova = FanovaImportanceEvaluator(seed=0)
         chosen[f"importances{suffix}"] = partial(
             plots.plot_param_importances, study, evaluator=fanova, params=varied, **what
         )
@@ -62,7 +67,7 @@ def _plots(study: "optuna.Study", metrics: Sequence[str], complete: Sequence[Any
             chosen[f"parallel_coordinates{suffix}"] = partial(
                 plots.plot_parallel_coordinate, study, params=varied, **what
             )
-            chosen[f"contour{suffix}"] = partial(plots.plot_contour, study, params=varied[:MOST_CONTOURS], **what)
+            chosen[f"contour{suffix}"] = partial(_contour, study, fanova, varied, what)
     if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
         chosen["intermediate_values"] = partial(plots.plot_intermediate_values, study)
     if len(metrics) in (2, 3):
@@ -78,7 +83,43 @@ def _varies(name: str, trials: Sequence[Any]) -> bool:
     return len({repr(trial.params[name]) for trial in trials if name in trial.params}) > 1
 
 
-def _draw(path: Path, plot: Callable[[], Any]) -> Path | None:
+def _contour(
+    study: "optuna.Study", evaluator: "BaseImportanceEvaluator", varied: Sequence[str], what: Mapping[str, Any]
+) -> Any:
+    """Contours of the parameters that explain most of the objective, as many as there is room for."""
+    from optuna.importance import get_param_importances
+    from optuna.visualization.matplotlib import plot_contour
+
+    if len(varied) > MOST_CONTOURS:
+        target = what.get("target")
+        varied = list(get_param_importances(study, evaluator=evaluator, params=list(varied), target=target))
+    return plot_contour(study, params=varied[:MOST_CONTOURS], **what)
+
+
+def _with_short_names(study: "optuna.Study") -> "optuna.Study":
+    """A copy in memory whose parameters are called by the last part of their key, where that is clear."""
+    import optuna
+
+    trials = study.get_trials()
+    names = {name for trial in trials for name in trial.params}
+    last = [_last_part(name) for name in names]
+    short = {name: _last_part(name) if last.count(_last_part(name)) == 1 else name for name in names}
+    copy = optuna.create_study(directions=study.directions)
+    for trial in trials:
+        distributions = {short[name]: distribution for name, distribution in trial.distributions.items()}
+        # The parameters follow the distributions' names, so both change at once.
+        trial.params, trial.distributions = {short[n]: value for n, value in trial.params.items()}, distributions
+        copy.add_trial(trial)
+    return copy
+
+
+def _last_part(name: str) -> str:
+    """``training.gamma (x of 1 - x)`` is ``gamma (x of 1 - x)``."""
+    path, bracket, rest = name.partition(" (")
+    return f"{path.rpartition('.')[2]}{bracket}{rest}"
+
+
+def _draw(path: Path, plot: Callable[[], Any], best: int | None) -> Path | None:
     """Draws one plot; what Optuna cannot draw for this study is left out rather than ending a finished sweep."""
     import matplotlib
 
@@ -90,11 +131,14 @@ def _draw(path: Path, plot: Callable[[], Any]) -> Path | None:
         warnings.simplefilter("ignore")
         try:
             drawn = plot()
-            axes = drawn.flat[0] if hasattr(drawn, "flat") else drawn
-            figure = axes.figure
-            if hasattr(drawn, "flat"):
-                side = max(6.0, 3.0 * math.sqrt(drawn.size) if drawn.ndim > 1 else 3.0 * drawn.size)
-                figure.set_size_inches(side, side if drawn.ndim > 1 else 4.5)
+            panels = list(drawn.flat) if hasattr(drawn, "flat") else [drawn]
+            figure = panels[0].figure
+            figure.set_size_inches(*_size(path.stem, len(figure.axes), getattr(drawn, "ndim", 0)))
+            for axes in figure.axes:
+                axes.tick_params(labelsize=8)
+                _space_out_logarithms(axes)
+            if path.stem == "intermediate_values":
+                _mark_best(panels[0], best)
             figure.savefig(path, dpi=DPI, bbox_inches="tight")
         except Exception as error:
             log.debug("the plot %s was left out: %s", path.name, error)
@@ -102,3 +146,38 @@ def _draw(path: Path, plot: Callable[[], Any]) -> Path | None:
         finally:
             pyplot.close("all")
     return path
+
+
+def _size(name: str, panels: int, dimensions: int) -> tuple[float, float]:
+    """Width and height in inches: contours are a square of panels, slices a row, parallel coordinates a row of axes."""
+    if dimensions == 2:
+        side = max(6.0, 2.6 * math.sqrt(panels))
+        return 1.25 * side, side
+    if dimensions == 1:
+        return max(6.0, 2.2 * panels), 3.6
+    if name.startswith("parallel_coordinates"):
+        return max(6.0, 1.3 * panels), 4.5
+    return 8.0, 4.5
+
+
+def _space_out_logarithms(axes: "Axes") -> None:
+    """Few ticks, so that narrow panels do not write over each other."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    for axis, scale, (low, high) in (
+        (axes.xaxis, axes.get_xscale(), axes.get_xlim()),
+        (axes.yaxis, axes.get_yscale(), axes.get_ylim()),
+    ):
+        if scale == "log":
+            axis.set_major_locator(LogLocator(subs=(1.0,) if high > 50 * low else (1.0, 3.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
+
+
+def _mark_best(axes: "Axes", best: int | None) -> None:
+    """The best trial stands out of the others; a legend of all of them would be longer than the plot."""
+    for line in axes.get_lines():
+        own = line.get_label() == f"Trial{best}"
+        line.set(color=COLOURS[1] if own else "0.6", alpha=1.0 if own else 0.5, zorder=3 if own else 2, markersize=3)
+        line.set_label(f"trial {best}, the best" if own else "_")
+    axes.legend(loc="best")
