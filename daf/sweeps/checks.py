@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.space import Assignments, Compose, Parameter, Space
 
@@ -19,12 +18,14 @@ SWEEPS_OWN = ("output_dir", "tracking", "sweep", "objective")
 ENVIRONMENT = ("mission", "variant", "policy", "evaluation", "task", "device")
 
 
-def check_sweep(config: DAFConfig, space: Space, compose: Compose) -> list[Problem]:
+def check_sweep(
+    config: DAFConfig, space: Space, compose: Compose, check_environment: Callable[[DAFConfig], list[Problem]]
+) -> list[Problem]:
     """Everything that is wrong with a sweep: its keys, its values, its enqueued trials, its environment."""
     if not space.parameters:
         return [Problem("sweep.space", "nothing is swept.", "Sweep a key: optimizer.lr=1e-4,3e-4, or sweep=ppo.")]
     problems = [*_check_references(config, space), *_check_grid(config, space, compose)]
-    check = _Feasibility(config)
+    check = _Feasibility(config, check_environment)
     problems += check.problems(lambda: config)
     for parameter in space.parameters:
         for problem in _check_values(parameter, space, compose, check):
@@ -73,8 +74,9 @@ def _check_grid(config: DAFConfig, space: Space, compose: Compose) -> Iterator[P
 class _Feasibility:
     """Tries configs; equal environments are checked once."""
 
-    def __init__(self, base: DAFConfig) -> None:
+    def __init__(self, base: DAFConfig, check_environment: Callable[[DAFConfig], list[Problem]]) -> None:
         self._base = base
+        self._check_environment = check_environment
         self._known: dict[str, list[Problem]] = {}
 
     def problems(self, make: Callable[[], DAFConfig]) -> list[Problem]:
@@ -86,10 +88,11 @@ class _Feasibility:
             return [Problem("sweep.space", f"{error}.")]
         # Everything else as in the base: a thousand learning rates need one environment.
         environment = config.model_dump(mode="json", include=set(ENVIRONMENT))
-        return self._known.setdefault(repr(environment), daf_check_environment(self._like_base(config)))
-
-    def _like_base(self, config: DAFConfig) -> DAFConfig:
-        return config.model_copy(update={"output_dir": self._base.output_dir})
+        key = repr(environment)
+        if key not in self._known:
+            like_base = config.model_copy(update={"output_dir": self._base.output_dir})
+            self._known[key] = self._check_environment(like_base)
+        return self._known[key]
 
 
 def _check_values(parameter: Parameter, space: Space, compose: Compose, check: _Feasibility) -> Iterator[Problem]:

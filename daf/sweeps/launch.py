@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from daf.config import CONF_DIR
 from daf.config.schemas import DAFConfig
-from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.results import TaskResult
 from daf.sweeps.checks import check_sweep
 from daf.sweeps.composition import compose_onto
@@ -19,7 +19,7 @@ from daf.sweeps.plots import daf_plot_sweep
 from daf.sweeps.space import Compose, Space
 from daf.sweeps.state import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, default_storage, open_storage
-from daf.sweeps.trial import initializer
+from daf.sweeps.trial import CheckJob, initializer, warm_up_tracking
 from daf.sweeps.winner import write_winner
 
 if TYPE_CHECKING:
@@ -77,9 +77,10 @@ def daf_launch_sweep(
     from daf.workers import WorkerPool
 
     compose = compose or compose_onto(config)
-    # The workers import what they need while everything is checked and opened here.
+    # They import what they need while this process does the same, and checks and opens everything.
     with WorkerPool("daf.sweeps.trial:work", config.sweep.n_jobs, initializer=initializer(config)) as pool:
-        stored, space = _open_study(config, compose)
+        warm_up_tracking()
+        stored, space = _open_study(config, compose, lambda own: _check_in_worker(pool, own))
         output_dir = Path(config.output_dir).absolute()
         output_dir.mkdir(parents=True, exist_ok=True)
         with _parent_run(stored, config, output_dir, overrides) as tracker:
@@ -91,16 +92,30 @@ def daf_launch_sweep(
             return _conclude(stored, request, confirmation)
 
 
-def _open_study(config: DAFConfig, compose: Compose) -> tuple[StoredStudy, Space]:
+def _open_study(
+    config: DAFConfig, compose: Compose, check_environment: Callable[[DAFConfig], list[Problem]]
+) -> tuple[StoredStudy, Space]:
     """The study that is to be begun or gone on with, once everything about it is known to be right."""
     space = Space.from_config(config.sweep.space)
-    problems = check_sweep(config, space, compose)
+    problems = check_sweep(config, space, compose, check_environment)
     if problems:
         raise DAFConfigError(problems)
     grid = None
     if config.sweep.sampler == "grid" or (config.sweep.sampler is None and space.is_finite):
         grid = space.grid(compose)
     return StoredStudy(config, open_storage(config), space, grid), space
+
+
+def _check_in_worker(pool: "WorkerPool", config: DAFConfig) -> list[Problem]:
+    from daf.workers import JobDone, JobFailed
+
+    pool.submit(CheckJob(config))
+    event = pool.next_event()
+    if isinstance(event, JobFailed):
+        raise DAFError(f"the environment could not be checked:\n{event.traceback}")
+    assert isinstance(event, JobDone), "a check sends no messages"
+    problems: list[Problem] = event.result
+    return problems
 
 
 def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path, overrides: Sequence[str]) -> "Tracker":

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import yaml
 
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import TRAINING_TASKS, mission_specs
-from daf.errors import DAFError, DAFTrainingDivergedError
+from daf.environment_checks import TRAINING_TASKS, daf_check_environment, mission_specs
+from daf.errors import DAFError, DAFTrainingDivergedError, Problem
 from daf.provenance import Redactor
 from daf.records import EpisodeRecord
 from daf.sweeps.study import OWN_TASKS
@@ -55,6 +55,13 @@ class TrialJob:
     weights: tuple[str, ...] | None = None
     report_every: int | None = None
     report_episodes: bool = False
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """Asks a worker whether a config can run: it has torch and CoGames at hand, which take seconds to import."""
+
+    config: DAFConfig
 
 
 @dataclass(frozen=True)
@@ -117,13 +124,14 @@ def warm_up() -> None:
     warm_up_tracking()
     episodes.warm_up()
     with contained():
-        for module in ("cogames.train", "daf.training", "daf.sweeps.scores"):
+        # torch's first optimizer imports _dynamo.
+        for module in ("cogames.train", "daf.training", "daf.sweeps.scores", "torch._dynamo"):
             importlib.import_module(module)
 
 
 def warm_up_tracking() -> None:
     """Imports what every trial needs, whatever its task."""
-    importlib.import_module("mlflow")
+    importlib.import_module("mlflow.store.tracking.sqlalchemy_store")
     logging.getLogger().setLevel(logging.INFO)
 
 
@@ -133,9 +141,9 @@ def initializer(config: DAFConfig) -> str:
     return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 
 
-def work(job: TrialJob, line: Line) -> TrialOutcome:
+def work(job: TrialJob | CheckJob, line: Line) -> TrialOutcome | list[Problem]:
     """What a worker does."""
-    return run_trial(job, line)
+    return daf_check_environment(job.config) if isinstance(job, CheckJob) else run_trial(job, line)
 
 
 def run_trial(job: TrialJob, line: Line) -> TrialOutcome:
