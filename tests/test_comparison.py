@@ -20,6 +20,7 @@ from daf.errors import DAFConfigError, DAFError
 from daf.records import EpisodeRecord
 from daf.statistics import Comparison, compare, sequential_comparison
 from daf.tracking import Tracker
+from tests.made_up import made_up_record
 
 Load = Callable[..., DAFConfig]
 MINING = ("task=compare", "variant=objective_mine", "mission.max_steps=60")
@@ -35,23 +36,7 @@ def scored(values: np.ndarray, metric: str = "reward") -> tuple[Comparison, Pair
 
 
 def record(policy: str, seed: int, *, reward: float = 1.0, **game: float) -> EpisodeRecord:
-    return EpisodeRecord(
-        mission="m0",
-        mission_name="m0",
-        mission_digest="",
-        policies=(policy,),
-        policy_digests=("",),
-        seed=seed,
-        assignments=(0, 0),
-        rewards=(reward, reward),
-        action_timeouts=(0, 0),
-        stats={"game": game, "agent": [{}, {}]},
-        time_averaged_game_stats={},
-        steps=9,
-        max_steps=9,
-        wall_time_s=0.0,
-        backend="official",
-    )
+    return made_up_record((0, 0), (reward, reward), policies=(policy,), mission="m0", seed=seed, game=game, steps=9)
 
 
 def test_starter_beats_both_and_everything_is_logged(tiny: Load, tracker: Tracker, store: str) -> None:

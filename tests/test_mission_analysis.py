@@ -22,8 +22,9 @@ from daf.mission_analysis import (
     daf_show_missions,
     episode_behaviour,
 )
-from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
+from daf.records import EpisodePlan, MissionSpec, PolicySpec
 from daf.tracking import Tracker
+from tests.made_up import made_up_record
 
 Load = Callable[..., DAFConfig]
 
@@ -33,26 +34,9 @@ STEPS = 100
 
 def episode(seed: int = 0, *, reward: float = 0.0, agents: Sequence[dict[str, float]] = ({}, {}), **game: float) -> Any:
     """A record with the stats that a test is about."""
-    return EpisodeRecord(
-        mission="made.up",
-        mission_name="made.up",
-        mission_digest="",
-        policies=("p",),
-        policy_digests=("",),
-        seed=seed,
-        assignments=(0,) * len(agents),
-        rewards=(reward,) * len(agents),
-        action_timeouts=(0,) * len(agents),
-        stats={
-            "game": {name.replace("__", "/").replace("_", "."): n for name, n in game.items()},
-            "agent": list(agents),
-        },
-        time_averaged_game_stats={},
-        steps=STEPS,
-        max_steps=STEPS,
-        wall_time_s=0.0,
-        backend="official",
-    )
+    stats = {name.replace("__", "/").replace("_", "."): value for name, value in game.items()}
+    seats, rewards = (0,) * len(agents), (reward,) * len(agents)
+    return made_up_record(seats, rewards, policies=("p",), seed=seed, game=stats, agents=agents, steps=STEPS)
 
 
 def test_all_missions_are_listed_with_what_their_configuration_says() -> None:

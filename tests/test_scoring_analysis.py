@@ -4,7 +4,7 @@ import dataclasses
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from statistics import fmean
 
 import numpy as np
@@ -15,7 +15,7 @@ from daf.bridge.missions import build_mission
 from daf.bridge.policies import resolve_policy
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError, DAFError
-from daf.records import EpisodeRecord, PolicySpec
+from daf.records import PolicySpec
 from daf.run import daf_run
 from daf.scoring_analysis import (
     VorResult,
@@ -26,31 +26,10 @@ from daf.scoring_analysis import (
     daf_validate_proportions,
 )
 from daf.tracking import Tracker
+from tests.made_up import made_up_record as record
 
 Load = Callable[..., DAFConfig]
 SEED = 1_000_000
-
-
-def record(
-    assignments: Sequence[int], rewards: Sequence[float], seed: int = 0, policies: Sequence[str] = ("a", "b")
-) -> EpisodeRecord:
-    return EpisodeRecord(
-        mission="m",
-        mission_name="m",
-        mission_digest="",
-        policies=tuple(policies),
-        policy_digests=("",) * len(policies),
-        seed=seed,
-        assignments=tuple(assignments),
-        rewards=tuple(rewards),
-        action_timeouts=(0,) * len(rewards),
-        stats={"game": {}, "agent": []},
-        time_averaged_game_stats={},
-        steps=1,
-        max_steps=1,
-        wall_time_s=0.0,
-        backend="official",
-    )
 
 
 def test_agents_are_shared_out_by_largest_remainder() -> None:
@@ -104,7 +83,7 @@ def test_intervals_are_of_differences_on_equal_seeds() -> None:
     records = []
     for seed in range(30):
         level, gain = rng.normal(0, 100), rng.uniform(0.5, 0.7)
-        records += [record([0, 0], [level + gain] * 2, seed), record([1, 1], [level] * 2, seed)]
+        records += [record([0, 0], [level + gain] * 2, seed=seed), record([1, 1], [level] * 2, seed=seed)]
     (count,) = daf_compute_vor(records, level=0.9).counts
     assert count.vor.interval is not None
     assert count.score.interval is not None

@@ -26,6 +26,7 @@ from daf.tournament import (
     solo_plans,
 )
 from daf.tracking import Tracker
+from tests.made_up import made_up_record
 
 Load = Callable[..., DAFConfig]
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=4, max_steps=20)
@@ -157,23 +158,8 @@ def test_the_rating_orders_policies_and_knows_ties() -> None:
 
 def record(policies: tuple[str, ...], seats: tuple[int, ...], reward: dict[str, float]) -> EpisodeRecord:
     """A match in which every agent of a policy earns the same."""
-    return EpisodeRecord(
-        mission="m",
-        mission_name=ARENA.name,
-        mission_digest="",
-        policies=policies,
-        policy_digests=("",) * len(policies),
-        seed=0,
-        assignments=seats,
-        rewards=tuple(reward[policies[seat]] for seat in seats),
-        action_timeouts=(0,) * len(seats),
-        stats={"game": {}, "agent": []},
-        time_averaged_game_stats={},
-        steps=1,
-        max_steps=1,
-        wall_time_s=0.0,
-        backend="official",
-    )
+    rewards = [reward[policies[seat]] for seat in seats]
+    return made_up_record(seats, rewards, policies=policies, mission=ARENA.name)
 
 
 def test_scores_by_hand(tiny: Load) -> None:

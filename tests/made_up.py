@@ -1,0 +1,36 @@
+"""Made-up episodes, for what is computed from records alone."""
+
+from collections.abc import Mapping, Sequence
+
+from daf.records import EpisodeRecord
+
+
+def made_up_record(
+    assignments: Sequence[int],
+    rewards: Sequence[float],
+    *,
+    policies: Sequence[str] = ("a", "b"),
+    mission: str = "made.up",
+    seed: int = 0,
+    game: Mapping[str, float] | None = None,
+    agents: Sequence[Mapping[str, float]] | None = None,
+    steps: int = 1,
+) -> EpisodeRecord:
+    """A record with what a test is about, and nothing in the rest."""
+    return EpisodeRecord(
+        mission=mission,
+        mission_name=mission,
+        mission_digest="",
+        policies=tuple(policies),
+        policy_digests=("",) * len(policies),
+        seed=seed,
+        assignments=tuple(assignments),
+        rewards=tuple(rewards),
+        action_timeouts=(0,) * len(rewards),
+        stats={"game": dict(game or {}), "agent": [dict(own) for own in agents or [{}] * len(rewards)]},
+        time_averaged_game_stats={},
+        steps=steps,
+        max_steps=steps,
+        wall_time_s=0.0,
+        backend="official",
+    )
