@@ -10,10 +10,12 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from pydantic import ValidationError
 
-from daf.config import CONF_DIR, DAFConfig, DAFParameterConfig
+from daf.config import CONF_DIR, DAFConfig, DAFParameterConfig, daf_load_config
 from daf.config.expressions import check_expression, evaluate_expression
 from daf.config.override_syntax import override_text, split_overrides
-from daf.sweeps.composition import compose_onto
+from daf.errors import DAFConfigError, Problem
+from daf.sweeps.checks import check_sweep
+from daf.sweeps.composition import compose_onto, compose_overrides
 from daf.sweeps.space import Parameter, Space, trial_name
 
 
@@ -137,6 +139,45 @@ def test_groups_and_values_reach_the_config(tiny: Callable[..., DAFConfig]) -> N
     config = compose(assignments)
     assert (config.training.gamma, config.policy.class_path) == (0.99, "puffer")
     assert trial_name(assignments) == "policy=puffer gamma=0.99"
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        {"optimizer.lr": 3e-4, "training.minibatch_size": 8192},
+        {"policy": "puffer", "variant": "credit", "training.gamma": 0.9},
+        {"+policy.init_kwargs.hidden_size": 64, "variant.names": ["miner", "credit"], "seed": 7},
+        {"policy.init_kwargs": {}, "policy.name": "a, b=c", "mission.max_steps": None},
+    ],
+)
+def test_a_trial_is_composed_as_hydra_would(assignments: dict[str, Any]) -> None:
+    """Hydra composes every choice of groups once; what is set in the copy must be what it would have set."""
+    fixed = ["task=train", "mission.cogs=4", "output_dir=fixed", "optimizer.lr=1e-2"]
+    compose = compose_overrides(fixed, CONF_DIR, "config")
+    texts = [override_text(key, value) for key, value in assignments.items()]
+    for _ in range(2):
+        assert compose(assignments) == daf_load_config(overrides=[*fixed, *texts])
+    assert compose({}).optimizer.lr == 1e-2, "the trials leave each other alone"
+
+
+def test_a_key_that_no_config_has_is_explained() -> None:
+    compose = compose_overrides(["task=train"], CONF_DIR, "config")
+    with pytest.raises(DAFConfigError, match=r"optimizer\.lrr.*Did you mean optimizer\.lr"):
+        compose({"optimizer.lrr": 1})
+
+
+def test_equal_environments_are_checked_once(tiny: Callable[..., DAFConfig]) -> None:
+    checked: list[DAFConfig] = []
+
+    def check(config: DAFConfig) -> list[Problem]:
+        checked.append(config)
+        return [Problem("mission", "too small.")] if config.mission.cogs == 1 else []
+
+    config = tiny()
+    space = _space({"optimizer.lr": [1e-4, 1e-3, 1e-2], "mission.cogs": [1, 2, 4], "training.gamma": [0.9, 0.99]})
+    problems = check_sweep(config, space, compose_onto(config), check)
+    assert [problem.where for problem in problems] == ["mission"]
+    assert len({own.mission.cogs for own in checked}) == len(checked) == 3
 
 
 def test_names_stay_clear_where_two_keys_end_alike() -> None:
