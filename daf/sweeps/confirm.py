@@ -251,7 +251,7 @@ def _table(
     pairs: "Mapping[int, PairResult]",
     baseline: int | None,
 ) -> ResultTable:
-    columns = ("trial", "what varied", "confirmed mean", f"{LEVEL:.0%} interval", "n", "p (corrected) against the best")
+    columns = ("trial", "what varied", "confirmed mean", f"{LEVEL:.0%} interval", "n", "p, against the best")
     rows = []
     for own in ordered:
         summary = comparison.summary(own.label)
@@ -266,7 +266,7 @@ def _table(
                 "-" if pair is None or pair.p_value is None else f"{pair.p_value:.2g}",
             )
         )
-    return ResultTable("Confirmed on fresh seeds", columns, tuple(rows))
+    return ResultTable("Confirmed on fresh seeds (p corrected for all pairs)", columns, tuple(rows))
 
 
 def confirmation_json(confirmation: Confirmation) -> str:

@@ -28,7 +28,7 @@ class SweepStatus:
         best_values: its objective.
         best_name: what it varied.
         front: numbers of the trials on the Pareto front, where there are several objectives.
-        seconds_left: an estimate, or None before the first trial has finished.
+        seconds_left: an estimate; None before the first trial has finished and after the last.
         verdict: what the confirmation found, once it is there.
     """
 
@@ -86,7 +86,7 @@ def read_status(study: "optuna.Study", n_jobs: int = 1) -> SweepStatus:
         best_values=tuple(best[0].values) if best else (),
         best_name=name_of(best[0]) if best else "",
         front=front if len(study.directions) > 1 else (),
-        seconds_left=None if mean is None else max(0.0, mean * left / n_jobs),
+        seconds_left=mean * left / n_jobs if mean and left > 0 else None,
         verdict=attrs.get("verdict"),
     )
 
