@@ -37,16 +37,15 @@ INTERVAL = "optimizer.lr=tag(log,interval(1e-4,1e-2))"
 def main() -> None:
     """Prints both sides and their ratios."""
     parser = argparse.ArgumentParser(prog="scripts/benchmark sweep", description=__doc__)
-    parser.add_argument("--trials", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=16_384, help="agent steps of one training")
+    parser.add_argument("--trials", type=int, help="16, or 32 with --pruning")
+    parser.add_argument("--steps", type=int, help="agent steps of one training: 32,768, or 65,536 with --pruning")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--pruning", action="store_true", help="measure ASHA against no pruning")
     arguments = parser.parse_args()
+    trials, steps = (32, 65_536) if arguments.pruning else (16, 32_768)
+    arguments.trials, arguments.steps = arguments.trials or trials, arguments.steps or steps
     with tempfile.TemporaryDirectory() as folder:
-        if arguments.pruning:
-            _pruning(Path(folder), arguments.trials, arguments.steps)
-        else:
-            _throughput(Path(folder), arguments)
+        (_pruning if arguments.pruning else _throughput)(Path(folder), arguments)
 
 
 def _throughput(folder: Path, arguments: argparse.Namespace) -> None:
@@ -134,15 +133,19 @@ def _overhead(folder: Path) -> float:
     return sorted(gaps)[len(gaps) // 2]
 
 
-def _pruning(folder: Path, trials: int, steps: int) -> None:
+def _pruning(folder: Path, arguments: argparse.Namespace) -> None:
     """The same trials and seeds with and without ASHA; the best of each is trained anew on fresh seeds."""
-    arguments = argparse.Namespace(trials=trials, steps=steps)
     rows: list[tuple[str, ...]] = []
     details: dict[str, Any] = {}
     for name, settings in (("no pruning", ("sweep=random",)), ("asha", ("sweep=asha",))):
         own = folder / name.replace(" ", "-")
         own.mkdir()
-        common = ("sweep.n_jobs=2", "sweep.name=benchmark", f"sweep.n_trials={trials}", "sweep.confirm=retrain")
+        common = (
+            "sweep.n_jobs=2",
+            "sweep.name=benchmark",
+            f"sweep.n_trials={arguments.trials}",
+            "sweep.confirm=retrain",
+        )
         space = (INTERVAL, "training.ent_coef=tag(log,interval(1e-4,1e-1))")
         started = time.perf_counter()
         _run("-m", *settings, *common, "sweep.confirm_top_k=1", *_own(own, arguments), *space)
