@@ -136,6 +136,7 @@ def _draw(path: Path, plot: Callable[[], Any], best: int | None) -> Path | None:
             figure.set_size_inches(*_size(path.stem, len(figure.axes), getattr(drawn, "ndim", 0)))
             for axes in figure.axes:
                 axes.tick_params(labelsize=8)
+                axes.xaxis.label.set_size(9)
                 _space_out_logarithms(axes)
             if path.stem == "intermediate_values":
                 _mark_best(panels[0], best)
