@@ -209,7 +209,7 @@ def _exit_code(action: Callable[[], None]) -> int:
         except _CarriedError as carried:
             raise carried.error from carried.error.__cause__
     except (KeyboardInterrupt, DAFInterruptedError) as error:
-        print(f"\n{error or 'Interrupted.'}", file=sys.stderr)
+        print(f"\n{str(error) or 'Interrupted.'}", file=sys.stderr)
         return DAFInterruptedError.exit_code
     except DAFError as error:
         print(f"daf_run: {redactor.text(str(error))}", file=sys.stderr)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from daf.errors import DAFError, DAFInterruptedError
+from daf.interrupts import interrupt_deferred
 from daf.provenance import Redactor, git_state, hardware, installed_packages, package_versions
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
     folder = _sqlite_folder(address)
     lock = contextlib.nullcontext() if folder is None else FileLock(folder / ".daf-store.lock")
     try:
-        with lock:
+        # Interrupted halfway, a migration may swallow Ctrl-C or keep the database locked.
+        with interrupt_deferred(), lock:
             client = MlflowClient(address, registry_uri=address)
             found = client.get_experiment_by_name(experiment)
             if found is not None:
@@ -116,7 +118,8 @@ class Tracker:
         tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
         if run_id:
             client.update_run(run_id, status="RUNNING")
-        self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+        with interrupt_deferred():
+            self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
         self._metrics_file = (output_dir / "metrics.jsonl").open("a", buffering=1)

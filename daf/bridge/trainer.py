@@ -3,8 +3,6 @@
 import io
 import logging
 import math
-import signal
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -19,6 +17,7 @@ from daf.bridge.missions import build_mission
 from daf.bridge.policies import resolve_policy
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFTrainingDivergedError
+from daf.interrupts import interrupt_deferred
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +285,7 @@ def _trainer_class(base: type, session: _Session) -> type:
             step = self.global_step
             try:
                 # Between two steps and not within one: a simulation cannot be closed while it is being reset.
-                with _interrupt_deferred() as self._stop_if_interrupted:
+                with interrupt_deferred() as self._stop_if_interrupted:
                     return super().evaluate()
             except KeyboardInterrupt:
                 # The half-played rollout is dropped: nothing was learned from it, and a resume plays it again.
@@ -296,7 +295,7 @@ def _trainer_class(base: type, session: _Session) -> type:
         def train(self) -> dict[str, float]:
             # Zero makes PufferLib report after every epoch; it would skip those shorter than a quarter of a second.
             self.last_log_time = 0.0
-            with _interrupt_deferred():
+            with interrupt_deferred():  # no checkpoint may be half an epoch
                 logs = super().train()
             if not all(parameter.isfinite().all() for parameter in self.uncompiled_policy.parameters()):
                 raise DAFTrainingDivergedError(
@@ -396,25 +395,3 @@ def load_state(folder: Path) -> dict[str, Any]:
     if not (folder / state["model_name"]).is_file():
         raise FileNotFoundError(f"{folder} lacks {state['model_name']}, which its {STATE_FILE} belongs to")
     return state
-
-
-@contextmanager
-def _interrupt_deferred() -> Iterator[Callable[[], None]]:
-    """Holds Ctrl-C back until the block ends, or what it yields is called: no checkpoint may be half an epoch."""
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    received: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
-
-    def deliver() -> None:
-        if received:
-            received.clear()
-            signal.signal(signal.SIGINT, handler)
-            signal.raise_signal(signal.SIGINT)
-
-    try:
-        yield deliver
-    finally:
-        signal.signal(signal.SIGINT, handler)
-    deliver()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError
+from daf.interrupts import interrupt_deferred
 from daf.provenance import Redactor
 from daf.sweeps.live import Show
 from daf.sweeps.space import Compose, Space, trial_name
@@ -117,9 +118,12 @@ class Engine:
             DAFError: too many failed.
         """
         try:
-            while self._fill():
-                self._handle(self._pool.next_event(TICK_S))
-                self._stored.tell_alive()
+            # Interrupted inside MLflow or the journal, this process would wait half a minute for its own lock.
+            with interrupt_deferred() as stop_if_interrupted:
+                while self._fill():
+                    self._handle(self._pool.next_event(TICK_S))
+                    self._stored.tell_alive()
+                    stop_if_interrupted()
         finally:
             # Only after an error or Ctrl-C is anything left here. The study keeps such trials for the next run.
             for active in self._active.values():
