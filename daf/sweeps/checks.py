@@ -14,8 +14,8 @@ MOST_PROBES = 64
 COMBINATIONS = 8
 #: Keys that all trials of a sweep share.
 SWEEPS_OWN = ("output_dir", "tracking", "sweep", "objective")
-#: Sections of the config that decide whether missions build and policies load.
-ENVIRONMENT = ("mission", "variant", "policy", "evaluation", "task", "device")
+#: Sections of the config that have no part in whether missions build, policies load and files exist.
+NOT_ENVIRONMENT = ("optimizer", "training", "seed", "output_dir", "tracking", "sweep")
 
 
 def check_sweep(
@@ -87,8 +87,8 @@ class _Feasibility:
         except ValueError as error:
             return [Problem("sweep.space", f"{error}.")]
         # Everything else as in the base: a thousand learning rates need one environment.
-        environment = config.model_dump(mode="json", include=set(ENVIRONMENT))
-        key = repr(environment)
+        environment = config.model_dump(mode="json", exclude=set(NOT_ENVIRONMENT))
+        key = repr((environment, config.training.resume))
         if key not in self._known:
             like_base = config.model_copy(update={"output_dir": self._base.output_dir})
             self._known[key] = self._check_environment(like_base)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from daf.config import CONF_DIR, DAFConfig, DAFParameterConfig, daf_load_config
 from daf.config.expressions import check_expression, evaluate_expression
 from daf.config.override_syntax import override_text, split_overrides
+from daf.environment_checks import daf_check_files
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.checks import check_sweep
 from daf.sweeps.composition import compose_onto, compose_overrides
@@ -178,6 +179,13 @@ def test_equal_environments_are_checked_once(tiny: Callable[..., DAFConfig]) -> 
     problems = check_sweep(config, space, compose_onto(config), check)
     assert [problem.where for problem in problems] == ["mission"]
     assert len({own.mission.cogs for own in checked}) == len(checked) == 3
+
+
+def test_files_that_a_trial_would_resume_from_are_checked(tiny: Callable[..., DAFConfig]) -> None:
+    config = tiny()
+    space = _space({"training.resume": [None, "nowhere"]})
+    problems = check_sweep(config, space, compose_onto(config), daf_check_files)
+    assert [problem.where for problem in problems] == ["training.resume"]
 
 
 def test_names_stay_clear_where_two_keys_end_alike() -> None:
