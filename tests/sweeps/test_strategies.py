@@ -76,6 +76,12 @@ def test_an_unknown_sampler_is_told_with_those_that_there_are(tiny: Callable[...
         tiny("sweep.sampler=cma")
 
 
+@pytest.mark.parametrize("metric", ["vor", "train/reward"])
+def test_wilcoxon_needs_a_value_for_every_episode(tiny: Callable[..., DAFConfig], metric: str) -> None:
+    with pytest.raises(DAFConfigError, match="compares episodes"):
+        tiny("sweep.pruner=wilcoxon", f"objective.metric={metric}")
+
+
 def test_pruning_is_for_one_objective(tiny: Callable[..., DAFConfig]) -> None:
     with pytest.raises(DAFConfigError, match="single"):
         tiny("objective=reward_and_time", "sweep.pruner=median")

@@ -91,8 +91,11 @@ class DAFConfig(Schema):
     def _pruning_fits_the_objective(self) -> "DAFConfig":
         if len(self.objective.metric) > 1 and (self.sweep.pruner or self.sweep.patience):
             raise ValueError("sweep.pruner and sweep.patience need a single objective.metric")
-        if "vor" in self.objective.metric and self.sweep.pruner == "wilcoxon":
-            raise ValueError("sweep.pruner=wilcoxon compares episodes, and objective.metric=vor has no value for one")
+        for metric in self.objective.metric:
+            if self.sweep.pruner == "wilcoxon" and (metric == "vor" or metric.startswith("train/")):
+                raise ValueError(
+                    f"sweep.pruner=wilcoxon compares episodes, and objective.metric={metric} has no value for one"
+                )
         return self
 
     def mission_spec(self, name: str | None = None) -> MissionSpec:
