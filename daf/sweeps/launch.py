@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from daf.config import CONF_DIR
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
+from daf.provenance import Redactor
 from daf.results import TaskResult
 from daf.sweeps.checks import check_sweep
 from daf.sweeps.composition import compose_onto
@@ -249,5 +250,5 @@ def _notes(
     if name and len(winner_files) > 1:
         notes.append(f"Run it: python -m daf.run experiment={name}")
     storage = request.config.sweep.storage or default_storage(request.config)
-    notes.append(f"Study: {stored.name} in {storage}")
+    notes.append(Redactor().text(f"Study: {stored.name} in {storage}"))
     return notes

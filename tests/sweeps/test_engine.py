@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,8 +19,10 @@ from mlflow import MlflowClient
 from daf.config import DAFConfig, daf_save_config
 from daf.errors import DAFConfigError, DAFError
 from daf.sweeps import daf_grid_search, daf_random_search, daf_sweep_best_config, daf_sweep_status, daf_variant_sweep
+from daf.sweeps.launch import _notes
 from daf.sweeps.study import load_stored
 from tests.sweeps import tasks
+from tests.sweeps.test_live import STATUS
 
 Load = Callable[..., DAFConfig]
 
@@ -212,3 +215,10 @@ def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_p
     assert _start(config, tmp_path / "config.yaml").wait() == 0
     assert daf_sweep_status(config).complete == len(MANY)
     assert MlflowClient(config.tracking.uri).get_run(parent).info.status == "FINISHED"
+
+
+def test_a_password_in_the_storage_is_not_told(tiny: Load) -> None:
+    config = tiny("sweep.storage='postgresql://me:hunter2@host/studies'")
+    stored, request = SimpleNamespace(name="mine"), SimpleNamespace(config=config)
+    notes = _notes(stored, request, STATUS, None, ())  # type: ignore[arg-type]
+    assert notes[-1] == "Study: mine in postgresql://***@host/studies"
