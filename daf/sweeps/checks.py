@@ -2,11 +2,14 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.space import Assignments, Compose, Parameter, Space
+from daf.sweeps.strategies import make_pruner, make_sampler
+from daf.sweeps.study import quiet_optuna
 
 #: Values of one key that are tried.
 MOST_PROBES = 64
@@ -24,7 +27,7 @@ def check_sweep(
     """Everything that is wrong with a sweep: its keys, its values, its enqueued trials, its environment."""
     if not space.parameters:
         return [Problem("sweep.space", "nothing is swept.", "Sweep a key: optimizer.lr=1e-4,3e-4, or sweep=ppo.")]
-    problems = [*_check_references(config, space), *_check_grid(config, space, compose)]
+    problems = [*_check_strategies(config), *_check_references(config, space), *_check_grid(config, space, compose)]
     check = _Feasibility(config, check_environment)
     problems += check.problems(lambda: config)
     for parameter in space.parameters:
@@ -32,6 +35,17 @@ def check_sweep(
             if problem not in problems:
                 problems.append(problem)
     return problems
+
+
+def _check_strategies(config: DAFConfig) -> Iterator[Problem]:
+    """Sampler and pruner must take their arguments."""
+    quiet_optuna()
+    sampler = partial(make_sampler, config, config.sweep.sampler or "tpe", 0)
+    for make in (sampler, partial(make_pruner, config)):
+        try:
+            make()
+        except DAFConfigError as error:
+            yield from error.problems
 
 
 def _check_references(config: DAFConfig, space: Space) -> Iterator[Problem]:

@@ -31,18 +31,19 @@ PRUNERS = {
 }
 
 
-def make_sampler(config: DAFConfig, name: str, trials_before: int) -> "BaseSampler":
+def make_sampler(config: DAFConfig, name: str, trials_before: int, others: int = 0) -> "BaseSampler":
     """The configured sampler.
 
     Args:
         name: `sweep.sampler`, or what stands for null.
         trials_before: trials that the study holds already. A resumed sampler must not draw the same numbers again.
+        others: processes that work on the study already. They must not draw the same numbers either.
 
     Raises:
         DAFConfigError: there is no such class, or it does not take the arguments.
     """
     # A quasi-random sequence goes on by itself, and only with the seed that it began with.
-    seed = config.seed if name == "qmc" else (config.seed + 1_000_003 * trials_before) % 2**31
+    seed = config.seed if name == "qmc" else (config.seed + 1_000_003 * trials_before + 7_919 * others) % 2**31
     sampler: BaseSampler = _make("sampler", SAMPLERS.get(name, name), config.sweep.sampler_kwargs, {"seed": seed})
     return sampler
 

@@ -160,8 +160,9 @@ class StoredStudy:
             pruner=make_pruner(config),
         )
         sampler = config.sweep.sampler or ("tpe" if grid is None else "grid")
-        self.study.sampler = make_sampler(config, sampler, len(self.trials()))
         self._check_identity(space)
+        self.tell_alive()
+        self.study.sampler = make_sampler(config, sampler, len(self.trials()), self._others_before())
 
     def _check_identity(self, space: Space) -> None:
         now = identity(self.config)
@@ -233,6 +234,11 @@ class StoredStudy:
         if time.monotonic() - self._told_alive > ALIVE_EVERY_S:
             self._told_alive = time.monotonic()
             self.study.set_user_attr(f"alive {self._owner}", time.time())
+
+    def _others_before(self) -> int:
+        """How many processes that began earlier are still at work on the same study."""
+        owners = [key.removeprefix("alive ") for key in self.study.user_attrs if key.startswith("alive ")]
+        return sum(not self.is_dead(who) for who in owners[: owners.index(self._owner)])
 
     def is_dead(self, who: str | None) -> bool:
         """Whether the process that ran a trial is no more."""

@@ -217,6 +217,15 @@ def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_p
     assert MlflowClient(config.tracking.uri).get_run(parent).info.status == "FINISHED"
 
 
+def test_wrong_arguments_of_a_sampler_are_told_before_anything_is_created(tiny: Load, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    config = tiny("+sweep.sampler_kwargs.nonsense=1", "sweep.pruner=asha", "+sweep.pruner_kwargs.reduction_factor=0")
+    with pytest.raises(DAFConfigError) as error:
+        daf_random_search(config, {"optimizer.lr": {"low": 1e-4, "high": 1e-2}}, 2)
+    assert {problem.where for problem in error.value.problems} == {"sweep.sampler_kwargs", "sweep.pruner_kwargs"}
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_password_in_the_storage_is_not_told(tiny: Load) -> None:
     config = tiny("sweep.storage='postgresql://me:hunter2@host/studies'")
     stored, request = SimpleNamespace(name="mine"), SimpleNamespace(config=config)

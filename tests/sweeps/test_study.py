@@ -1,5 +1,7 @@
 """The stored study: what it refuses, how it goes on, what it never does twice."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ from typing import Any
 import optuna
 import pytest
 
-from daf.config import DAFConfig
+from daf.config import DAFConfig, daf_save_config
 from daf.errors import DAFConfigError
 from daf.sweeps.api import _with_sweep
 from daf.sweeps.composition import compose_onto
@@ -60,6 +62,28 @@ def test_a_resumed_sampler_draws_new_numbers(tiny: Callable[..., DAFConfig], sam
     seen = [_sampled(_open(config), config) for _ in range(6)]
     assert len(set(seen)) == 6
     assert _sampled(_open(config), config) is None
+
+
+def test_two_processes_at_once_draw_different_numbers(tiny: Callable[..., DAFConfig]) -> None:
+    """A team works on one study: whoever comes second must not repeat what the first one draws."""
+    config = _with_sweep(tiny(), space=LR, sampler="random", n_trials=6)
+    script = f"""
+import sys, time
+from daf.config import daf_load_config
+from tests.sweeps.test_study import _open
+stored = _open(daf_load_config({str(daf_save_config(config, Path(config.output_dir).with_suffix(".yaml")))!r}))
+print("open", flush=True)
+sys.stdin.read()
+"""
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "open\n"
+        second = _open(config)
+        other.communicate()
+    values = _sampled(second, config)
+    alone = _with_sweep(tiny(), space=LR, sampler="random", n_trials=6, name="alone")
+    assert values != _sampled(_open(alone), alone)
 
 
 def test_the_same_seed_gives_the_same_trials(tiny: Callable[..., DAFConfig]) -> None:
