@@ -1,6 +1,5 @@
 """What a trial's policy is worth: its held-out episodes, played and scored by every `objective.metric`."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
@@ -10,6 +9,7 @@ from daf.environment_checks import mission_specs
 from daf.episodes import EpisodeFailure, daf_play_episodes
 from daf.errors import DAFError
 from daf.evaluation import plan_episodes
+from daf.matches import log_matches
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.scoring_analysis import pickup_plans, vor_by_seed
 from daf.tracking import Tracker
@@ -24,8 +24,8 @@ def play_and_score(
     tracker: Tracker,
     training: Mapping[str, float],
     *,
-    on_solo: OnRecord = lambda record: None,
-    on_mixed: OnRecord = lambda record: None,
+    on_solo: OnRecord,
+    on_mixed: OnRecord,
 ) -> Scores:
     """Plays in this process what the metrics need, keeps the records with the run and scores them.
 
@@ -74,8 +74,8 @@ def _play(
         on_episode=on_episode,
     )
     records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
-    tracker.log_text("".join(f"{json.dumps(record.to_dict())}\n" for record in records), f"{folder}/episodes.jsonl")
     failed = [outcome for outcome in outcomes if isinstance(outcome, EpisodeFailure)]
+    log_matches(tracker, folder, records, failed)
     if failed:
         # A mean over other seeds than the other trials' would not be comparable.
         raise DAFError(f"{len(failed)} evaluation episodes failed, the first with:\n{failed[0].traceback}")
