@@ -135,12 +135,16 @@ class Engine:
             trial = self._stored.next_trial()
             if trial is None:
                 break
-            # A run that its process could not end any more.
-            end_run(self._tracker, trial.user_attrs.get("run_id"), "KILLED")
             self._begin(trial, attempt=0)
         return bool(self._active)
 
     def _begin(self, trial: "optuna.Trial", attempt: int) -> None:
+        if outcome := untold_outcome(trial):
+            self._finish(trial, outcome)
+            return
+        if attempt == 0:
+            # A run that its process could not end any more.
+            end_run(self._tracker, trial.user_attrs.get("run_id"), "KILLED")
         try:
             job = self._request.job(trial, attempt)
         except (DAFConfigError, ValueError) as error:
@@ -154,7 +158,7 @@ class Engine:
         if isinstance(event, JobMessage):
             self._listen(event.job_id, event.message)
         elif isinstance(event, JobDone):
-            self._finish(self._active.pop(event.job_id), event.result)
+            self._finish(self._active.pop(event.job_id).trial, event.result)
         elif isinstance(event, JobFailed):
             self._lose(self._active.pop(event.job_id), event)
         else:
@@ -167,13 +171,13 @@ class Engine:
             if report(active.trial, message.step, message.value):
                 self._pool.stop(job_id)
 
-    def _finish(self, active: _Active, outcome: TrialOutcome) -> None:
-        tell_outcome(self._stored, active.trial, outcome)
+    def _finish(self, trial: "optuna.Trial", outcome: TrialOutcome) -> None:
+        tell_outcome(self._stored, trial, outcome)
         if outcome.state == "diverged":
-            self._fail(active.trial, outcome.error, "diverged")
+            self._fail(trial, outcome.error, "diverged")
             return
         values = ", ".join(f"{value:.4f}" for value in outcome.values) or "pruned"
-        self._view(f"trial {active.trial.number}: {active.job.name} -> {values}")
+        self._view(f"trial {trial.number}: {trial_name(trial.user_attrs['assignments'])} -> {values}")
 
     def _lose(self, active: _Active, event: JobFailed) -> None:
         if event.reason != "error":
@@ -215,6 +219,12 @@ def _new_folder(parent: Path, name: str) -> Path:
     """A folder that is not there yet: a trial that is run again leaves the files of its first run alone."""
     names = itertools.chain([name], (f"{name}-{count}" for count in itertools.count(2)))
     return next(parent / own for own in names if not (parent / own).exists())
+
+
+def untold_outcome(trial: "optuna.Trial") -> TrialOutcome | None:
+    """How a trial ended while nobody was left to hear it; None for one that is still to be run."""
+    folder = trial.user_attrs.get("output_dir")
+    return TrialOutcome.load(Path(folder)) if folder else None
 
 
 def tell_outcome(stored: StoredStudy, trial: "optuna.Trial", outcome: TrialOutcome) -> None:

@@ -17,7 +17,7 @@ from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
-from daf.sweeps.engine import Request, check_failures, end_run, tell_failure, tell_outcome
+from daf.sweeps.engine import Request, check_failures, end_run, tell_failure, tell_outcome, untold_outcome
 from daf.sweeps.launch import SweepResult, daf_launch_sweep
 from daf.sweeps.space import Compose, Parameter, trial_name
 from daf.sweeps.strategies import make_pruner, report_every
@@ -154,7 +154,11 @@ class _Launched:
         return again
 
     def _prepare(self, trial: "optuna.Trial", stored: StoredStudy, request: Request, attempt: int) -> bool:
-        end_run(request.tracker, trial.user_attrs.get("run_id") if attempt == 0 else None, "KILLED")
+        if outcome := untold_outcome(trial):
+            self._finish(stored, trial, outcome, request)
+            return False
+        if attempt == 0:
+            end_run(request.tracker, trial.user_attrs.get("run_id"), "KILLED")
         try:
             request.job(trial, attempt)
         except (DAFConfigError, ValueError) as error:

@@ -2,12 +2,13 @@
 
 import functools
 import importlib
+import json
 import logging
 import time
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol
@@ -57,6 +58,10 @@ class TrialJob:
     report_episodes: bool = False
 
 
+#: In a trial's folder, from the moment on at which it has ended and its MLflow run, too.
+OUTCOME_FILE = "outcome.json"
+
+
 @dataclass(frozen=True)
 class CheckJob:
     """Asks a worker whether a config can run: it has torch and CoGames at hand, which take seconds to import."""
@@ -93,6 +98,23 @@ class TrialOutcome:
     agent_steps: int = 0
     seconds: float = 0.0
     error: str = ""
+
+    def save(self, folder: Path) -> None:
+        """Leaves it in the trial's folder, without the scores, so that it outlives whoever waits for it."""
+        facts = asdict(replace(self, scores=(), error=Redactor().text(self.error)))
+        partial = folder / f"{OUTCOME_FILE}.partial"
+        partial.write_text(json.dumps(facts, indent=2) + "\n")
+        partial.replace(folder / OUTCOME_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> "TrialOutcome | None":
+        """What `save` left there; None where the trial never came to an end."""
+        try:
+            facts: dict[str, Any] = json.loads((folder / OUTCOME_FILE).read_text())
+        except FileNotFoundError:
+            return None
+        lists = {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+        return cls(**(facts | lists))
 
 
 class Line(Protocol):
@@ -163,7 +185,9 @@ def run_trial(job: TrialJob, line: Line) -> TrialOutcome:
             outcome = _run(job, line, tracker, progress)
     except DAFTrainingDivergedError:
         outcome = TrialOutcome(state="diverged", run_id=tracker.run_id, error=traceback.format_exc())
-    return replace(outcome, agent_steps=progress.agent_steps, seconds=time.perf_counter() - started)
+    outcome = replace(outcome, agent_steps=progress.agent_steps, seconds=time.perf_counter() - started)
+    outcome.save(output_dir)
+    return outcome
 
 
 @functools.lru_cache(maxsize=4)

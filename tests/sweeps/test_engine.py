@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +22,7 @@ from daf.errors import DAFConfigError, DAFError
 from daf.sweeps import daf_grid_search, daf_random_search, daf_sweep_best_config, daf_sweep_status, daf_variant_sweep
 from daf.sweeps.launch import _notes
 from daf.sweeps.study import load_stored
+from daf.sweeps.trial import OUTCOME_FILE
 from tests.sweeps import tasks
 from tests.sweeps.test_live import STATUS
 
@@ -193,7 +195,8 @@ def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_pat
     trials = load_stored(config).get_trials()
     assert [trial.state.name for trial in trials] == ["COMPLETE"] * len(MANY)
     assert sorted(trial.params["optimizer.lr"] for trial in trials) == MANY
-    assert tasks.runs(tmp_path) == dict.fromkeys(MANY, 1), "no finished trial ran twice"
+    ended = Counter(json.loads(path.read_text())["run_id"] for path in tmp_path.glob(f"**/{OUTCOME_FILE}"))
+    assert ended == Counter(trial.user_attrs["run_id"] for trial in trials), "no finished trial ran twice"
     children = _children(config, load_stored(config).user_attrs["parent_run_id"])
     finished = [run.info.run_name for run in children if run.info.status == "FINISHED"]
     assert sorted(finished) == [f"lr={value:.4g}" for value in MANY]
@@ -231,3 +234,20 @@ def test_a_password_in_the_storage_is_not_told(tiny: Load) -> None:
     stored, request = SimpleNamespace(name="mine"), SimpleNamespace(config=config)
     notes = _notes(stored, request, STATUS, None, ())  # type: ignore[arg-type]
     assert notes[-1] == "Study: mine in postgresql://***@host/studies"
+
+
+def test_a_trial_that_ended_unheard_is_not_run_again(tiny: Load, tmp_path: Path) -> None:
+    config = _grid(_task(tiny, "slow", "sweep.name=unheard"), MANY[:3])
+    first = _start(config, tmp_path / "config.yaml")
+    _wait_for(lambda: list(tmp_path.glob("**/trial.log")))
+    first.send_signal(signal.SIGSTOP)
+    ended = _wait_for(lambda: list(tmp_path.glob(f"**/{OUTCOME_FILE}")))
+    first.kill()
+    first.wait()
+    assert daf_sweep_status(config).complete < len(ended), "the study has not heard of it"
+
+    assert _start(config, tmp_path / "config.yaml").wait() == 0
+    stored = load_stored(config)
+    assert [trial.state.name for trial in stored.get_trials()] == ["COMPLETE"] * 3
+    assert tasks.runs(tmp_path) == dict.fromkeys(MANY[:3], 1)
+    assert [run.info.status for run in _children(config, stored.user_attrs["parent_run_id"])] == ["FINISHED"] * 3

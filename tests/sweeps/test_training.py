@@ -20,7 +20,9 @@ from daf.run import daf_run
 from daf.scoring_analysis import daf_compute_vor
 from daf.sweeps import SweepResult, daf_grid_search, daf_launch_sweep
 from daf.sweeps.study import load_stored
+from daf.sweeps.trial import TrialOutcome
 from tests.conftest import TINY
+from tests.sweeps import tasks
 
 Load = Callable[..., DAFConfig]
 ROOT = Path(__file__).parents[2]
@@ -185,6 +187,27 @@ def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path, launcher: 
     assert all(trial.intermediate_values for trial in trials), "reported through the storage"
     parent = load_stored(config).user_attrs["parent_run_id"]
     assert {run.data.params["optimizer.lr"] for run in _children(store, parent)} == {"0.0001", "0.0003", "0.001"}
+
+
+@pytest.mark.slow
+def test_a_launched_trial_that_ended_unheard_is_not_run_again(store: str, tmp_path: Path) -> None:
+    """The sweep may die while its trials go on in a cluster's queue."""
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=unheard")
+    task = ("task.name=mine", f"task.function={tasks.__name__}.quadratic", "sweep.confirm=off")
+    command = ("-m", "hydra/launcher=joblib", *task, *own, "optimizer.lr=1e-4,1e-3")
+    assert _cli(*command, "sweep.n_trials=1").returncode == 0
+    study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=unheard"]))
+    study.enqueue_trial({"optimizer.lr": 1e-3})
+    attrs = {"assignments": {"optimizer.lr": 1e-3}, "output_dir": str(tmp_path)}
+    left = study.ask()
+    for key, value in attrs.items():
+        left.set_user_attr(key, value)
+    TrialOutcome(state="complete", run_id="unheard", values=(7.0,)).save(tmp_path)
+
+    done = _cli(*command)
+    assert done.returncode == 0, done.stderr
+    assert study.trials[1].values == [7.0]
+    assert list(tasks.runs(tmp_path)) == [1e-4], "only the first trial ran"
 
 
 def test_value_over_replacement_is_an_objective(tiny: Load) -> None:
