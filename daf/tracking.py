@@ -116,17 +116,22 @@ class Tracker:
         self.undelivered = 0
         self._redactor = redactor or Redactor()
         tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
-        if run_id:
-            client.update_run(run_id, status="RUNNING")
-        with interrupt_deferred():
-            self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
         self._metrics_file = (output_dir / "metrics.jsonl").open("a", buffering=1)
         self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue()
         self._patient = True
         self._thread = threading.Thread(target=self._deliver_all, name="daf-tracker", daemon=True)
-        self._thread.start()
+        with interrupt_deferred() as stop_if_interrupted:
+            if run_id:
+                client.update_run(run_id, status="RUNNING")
+            self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+            self._thread.start()
+            try:
+                stop_if_interrupted()
+            except KeyboardInterrupt:
+                self.close("KILLED")
+                raise
 
     def __enter__(self) -> "Tracker":
         return self

@@ -1,10 +1,12 @@
 """MLflow: what arrives, and what happens when it does not."""
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -66,6 +68,20 @@ def test_how_the_block_ends_is_the_runs_status(
     assert run.info.status == status
     assert ("broken" in run.data.tags.get("daf.error", "")) == (status == "FAILED")
     assert [thread.name for thread in threading.enumerate() if thread.name == "daf-tracker"] == []
+
+
+def test_interrupted_while_its_run_is_made_it_leaves_no_run_that_seems_to_go_on(store: str, tmp_path: Path) -> None:
+    client, experiment = open_store(store, "test")
+    create = client.create_run
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return create(*arguments, **options)
+
+    client.create_run = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        Tracker(client, experiment, "name", tmp_path)
+    assert [run.info.status for run in client.search_runs([experiment])] == ["KILLED"]
 
 
 def test_a_broken_store_does_not_end_the_work(tracker: Tracker, tmp_path: Path, store: str) -> None:

@@ -1,7 +1,7 @@
 """The Hydra side: from the arguments of `-m` to a sweep, and its trials through Hydra's launchers."""
 
 import itertools
-import time
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from daf.config.explain import explain_validation
 from daf.config.override_syntax import override_text, split_overrides
 from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, DAFError, Problem
+from daf.sweeps.bookkeeping import Request, Trials
 from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
-from daf.sweeps.engine import Request, check_failures, end_run, tell_failure, tell_outcome, untold_outcome
 from daf.sweeps.launch import SweepResult, daf_launch_sweep
 from daf.sweeps.space import Compose, Parameter, trial_name
 from daf.sweeps.strategies import make_pruner, report_every
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import optuna
 
     from daf.sweeps.trial import TrialOutcome
+
+log = logging.getLogger(__name__)
 
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 
@@ -117,64 +119,37 @@ class _Launched:
         )
         self._fixed = [override for override in fixed if not override.startswith("hydra.")]
         self._launched = 0
-        self._failures = 0
 
     def __call__(self, stored: StoredStudy, request: Request) -> None:
         """Launches batches until there are enough trials; those that fail are tried again in a batch of their own."""
+        trials = Trials(stored, request, log.info)
         sweep_config = request.config.sweep
-        deadline = time.monotonic() + (sweep_config.timeout_s or float("inf"))
-        while time.monotonic() < deadline:
-            batch = list(itertools.islice(iter(stored.next_trial, None), sweep_config.n_jobs))
-            if not batch:
-                return
+        while batch := list(itertools.islice(iter(trials.next, None), sweep_config.n_jobs)):
             for attempt in range(sweep_config.max_retries + 1):
-                batch = self._launch(batch, stored, request, attempt)
+                batch = self._launch(batch, trials, stored, request, attempt)
 
     def _launch(
-        self, batch: "Sequence[optuna.Trial]", stored: StoredStudy, request: Request, attempt: int
+        self, batch: "Sequence[optuna.Trial]", trials: Trials, stored: StoredStudy, request: Request, attempt: int
     ) -> "list[optuna.Trial]":
         """Runs a batch; returns the trials that failed and are to be tried again."""
-        feasible = [trial for trial in batch if self._prepare(trial, stored, request, attempt)]
-        if not feasible:
+        ready = [trial for trial in batch if trials.job(trial, attempt)]
+        if not ready:
             return []
-        jobs = [self._overrides(trial, stored, request) for trial in feasible]
+        jobs = [self._overrides(trial, stored, request) for trial in ready]
         returns = self._launcher.launch(jobs, initial_job_idx=self._launched)
         self._launched += len(jobs)
         again = []
-        for trial, returned in zip(feasible, returns, strict=True):
+        for trial, returned in zip(ready, returns, strict=True):
             if returned.status is JobStatus.COMPLETED:
-                self._finish(stored, trial, returned.return_value, request)
+                trials.finish(trial, returned.return_value)
                 continue
             error = returned._return_value
             if attempt < request.config.sweep.max_retries:
                 again.append(trial)
             else:
-                self._fail(stored, trial, f"{type(error).__name__}: {error}", request)
+                trials.fail(trial, f"{type(error).__name__}: {error}")
         stored.tell_alive()
         return again
-
-    def _prepare(self, trial: "optuna.Trial", stored: StoredStudy, request: Request, attempt: int) -> bool:
-        if outcome := untold_outcome(trial):
-            self._finish(stored, trial, outcome, request)
-            return False
-        if attempt == 0:
-            end_run(request.tracker, trial.user_attrs.get("run_id"), "KILLED")
-        try:
-            request.job(trial, attempt)
-        except (DAFConfigError, ValueError) as error:
-            tell_failure(stored, trial, str(error), "infeasible")
-            return False
-        return True
-
-    def _finish(self, stored: StoredStudy, trial: "optuna.Trial", outcome: "TrialOutcome", request: Request) -> None:
-        tell_outcome(stored, trial, outcome)
-        if outcome.state == "diverged":
-            self._fail(stored, trial, outcome.error, request)
-
-    def _fail(self, stored: StoredStudy, trial: "optuna.Trial", traceback: str, request: Request) -> None:
-        tell_failure(stored, trial, traceback, "failed")
-        self._failures += 1
-        check_failures(self._failures, stored.n_trials, request.config.sweep.max_failure_rate, traceback)
 
     def _overrides(self, trial: "optuna.Trial", stored: StoredStudy, request: Request) -> list[str]:
         """What tells a job of Hydra's which trial it is."""
@@ -199,7 +174,7 @@ def run_launched(config: DAFConfig) -> "TrialOutcome":
     """
     import optuna
 
-    from daf.sweeps.engine import trial_job
+    from daf.sweeps.bookkeeping import trial_job
     from daf.sweeps.study import load_stored
     from daf.sweeps.trial import run_trial
 

@@ -11,10 +11,11 @@ from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.provenance import Redactor
 from daf.results import TaskResult
+from daf.sweeps.bookkeeping import Request
 from daf.sweeps.checks import check_sweep
 from daf.sweeps.composition import compose_onto
 from daf.sweeps.confirm import Confirmation, confirm, confirmation_json
-from daf.sweeps.engine import Engine, Request
+from daf.sweeps.engine import Engine
 from daf.sweeps.live import live_view
 from daf.sweeps.plots import daf_plot_sweep
 from daf.sweeps.space import Compose, Space
@@ -84,7 +85,9 @@ def daf_launch_sweep(
         stored, space = _open_study(config, compose, lambda own: _check_in_worker(pool, own))
         output_dir = Path(config.output_dir).absolute()
         output_dir.mkdir(parents=True, exist_ok=True)
-        with _parent_run(stored, config, output_dir, overrides) as tracker:
+        with _parent_run(stored, config, output_dir) as tracker:
+            if stored.study.user_attrs.get("parent_run_id") != tracker.run_id:
+                _describe(tracker, stored, overrides)
             request = Request(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
             try:
                 confirmation = _work(stored, request, pool, run_trials)
@@ -119,19 +122,23 @@ def _check_in_worker(pool: "WorkerPool", config: DAFConfig) -> list[Problem]:
     return problems
 
 
-def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path, overrides: Sequence[str]) -> "Tracker":
+def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path) -> "Tracker":
     """The sweep's MLflow run: a new one, or the one that the study was begun under."""
-    from daf.tracking import Tracker, log_provenance, open_store
+    from daf.tracking import Tracker, open_store
 
     client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
-    run_id = stored.study.user_attrs.get("parent_run_id")
-    if run_id and _run_exists(client, run_id):
-        return Tracker(client, experiment_id, "", output_dir, run_id=run_id)
-    tracker = Tracker(client, experiment_id, f"sweep {stored.name}", output_dir)
-    log_provenance(tracker, config, overrides)
+    before = stored.study.user_attrs.get("parent_run_id")
+    known = before if before and _run_exists(client, before) else None
+    return Tracker(client, experiment_id, f"sweep {stored.name}", output_dir, run_id=known)
+
+
+def _describe(tracker: "Tracker", stored: StoredStudy, overrides: Sequence[str]) -> None:
+    """Logs what a new run of a sweep is, and notes with the study that it is its own."""
+    from daf.tracking import log_provenance
+
+    log_provenance(tracker, stored.config, overrides)
     tracker.set_tags({"daf.sweep": stored.name})
     stored.study.set_user_attr("parent_run_id", tracker.run_id)
-    return tracker
 
 
 def _run_exists(client: object, run_id: str) -> bool:
@@ -152,7 +159,7 @@ def _work(
         if run_trials:
             run_trials(stored, request)
         else:
-            engine.run()
+            engine.run_trials()
         return confirm(stored.study, request.config, request.compose, request.output_dir, engine.run_jobs)
 
 

@@ -251,3 +251,26 @@ def test_a_trial_that_ended_unheard_is_not_run_again(tiny: Load, tmp_path: Path)
     assert [trial.state.name for trial in stored.get_trials()] == ["COMPLETE"] * 3
     assert tasks.runs(tmp_path) == dict.fromkeys(MANY[:3], 1)
     assert [run.info.status for run in _children(config, stored.user_attrs["parent_run_id"])] == ["FINISHED"] * 3
+
+
+@pytest.mark.slow
+def test_a_confirmation_survives_a_dead_worker_and_ctrl_c(tiny: Load, tmp_path: Path) -> None:
+    confirm = ("sweep.confirm=retrain", "sweep.confirm_seeds=8", "sweep.confirm_episodes=2", "sweep.name=confirmed")
+    config = _grid(tiny(*confirm), [1e-3])
+    client = MlflowClient(config.tracking.uri)
+
+    def statuses() -> list[str]:
+        experiment = client.get_experiment_by_name(config.tracking.experiment)
+        runs = client.search_runs([experiment.experiment_id], "tags.`daf.trial.confirms` = 'true'")
+        return [run.info.status for run in runs]
+
+    first = _start(config, tmp_path / "config.yaml")
+    _wait_for(lambda: daf_sweep_status(config).complete and "RUNNING" in statuses())
+    _workers(first)[0].kill()
+    _wait_for(lambda: statuses().count("FINISHED") >= 2 and "RUNNING" in statuses())
+    first.send_signal(signal.SIGINT)
+    assert first.wait(30) == 130
+    assert "RUNNING" not in statuses()
+    assert _start(config, tmp_path / "config.yaml").wait() == 0
+    assert statuses().count("FINISHED") == 8
+    assert statuses().count("FAILED") == 1
