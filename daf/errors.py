@@ -10,7 +10,7 @@ class DAFError(Exception):
 
 
 class DAFTrainingDivergedError(DAFError):
-    """A parameter of the network became NaN or infinite; no checkpoint of it was kept."""
+    """A parameter of the network, or what is optimised, became NaN or infinite."""
 
 
 class DAFInterruptedError(DAFError):

@@ -25,4 +25,4 @@ def interrupt_deferred() -> Iterator[Callable[[], None]]:
         yield deliver
     finally:
         signal.signal(signal.SIGINT, handler)
-    deliver()
+        deliver()

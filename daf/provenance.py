@@ -14,6 +14,7 @@ SECRET_KEY = re.compile(
     re.IGNORECASE,
 )
 USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
+QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:token|secret|passw|key)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
 HIDDEN = "***"
 PACKAGES = ("daf", "cogames", "mettagrid", "pufferlib-core", "torch", "numpy", "mlflow", "hydra-core", "optuna")
 
@@ -33,7 +34,7 @@ class Redactor:
         """The text without secrets."""
         for secret in self._known:
             text = text.replace(secret, HIDDEN)
-        return USER_INFO.sub(HIDDEN, text)
+        return QUERY_SECRET.sub(rf"\1{HIDDEN}", USER_INFO.sub(HIDDEN, text))
 
     def value(self, key: str, value: Any) -> str:
         """A parameter's or tag's value as text, without secrets."""

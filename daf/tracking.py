@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import queue
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,6 +58,9 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
         A client and the experiment's id.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # By default a server that is not there is waited for during four minutes at every call. The tracker retries itself.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     from filelock import FileLock
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -73,6 +77,9 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
         with interrupt_deferred(), lock:
             client = MlflowClient(address, registry_uri=address)
             found = client.get_experiment_by_name(experiment)
+            if found is not None and found.lifecycle_stage == "deleted":
+                hint = "restore it in MLflow, or give another tracking.experiment"
+                raise DAFError(f"the experiment {experiment!r} was deleted: {hint}")
             if found is not None:
                 return client, str(found.experiment_id)
             artifacts = (folder / "artifacts" / experiment).as_uri() if folder else None
@@ -147,7 +154,7 @@ class Tracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Logs parameters under dotted keys; secrets are blanked."""
-        clean = {key: self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
+        clean = {_param_key(key): self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
         self._queue.put(("params", clean))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -260,6 +267,11 @@ class Tracker:
         self.undelivered += 1
         with (self.output_dir / "undelivered.jsonl").open("a") as file:
             file.write(json.dumps({"run_id": self.run_id, "kind": kind, "content": content}) + "\n")
+
+
+def _param_key(key: str) -> str:
+    """A key of the user's, such as ``+policy.init_kwargs.x``, in the characters that MLflow takes."""
+    return re.sub(r"[^\w\-. :/]", "_", key)
 
 
 def _merged(entries: "queue.Queue[tuple[str, Any] | None]") -> Iterator[tuple[str, Any]]:

@@ -18,6 +18,12 @@ def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_error_does_not_swallow_an_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt), interrupt_deferred():
+        signal.raise_signal(signal.SIGINT)
+        raise ValueError("the server is not there, after minutes")
+
+
 def test_an_interrupt_can_be_let_in_earlier() -> None:
     with pytest.raises(KeyboardInterrupt), interrupt_deferred() as stop_if_interrupted:
         stop_if_interrupted()

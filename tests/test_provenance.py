@@ -14,6 +14,7 @@ def test_secrets_are_blanked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redactor.value("policy.init_kwargs.api_key", "abc") == "***"
     assert redactor.value("note", "it is sesame-open-123!") == "it is ***!"
     assert redactor.text("http://user:pass@host/x") == "http://***@host/x"
+    assert redactor.text("db://host/x?password=abc&user=me") == "db://host/x?password=***&user=me"
     assert redactor.tree({"a": {"password": "x"}, "b": ["sesame-open-123"]}) == {"a": {"password": "***"}, "b": ["***"]}
     assert redactor.override("+policy.init_kwargs.token=abc") == "+policy.init_kwargs.token=***"
 

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from daf.config import daf_load_config
-from daf.errors import DAFInterruptedError
+from daf.errors import DAFError, DAFInterruptedError
 from daf.tracking import Tracker, log_provenance, open_store, tracking_uri
 
 
@@ -82,6 +82,22 @@ def test_interrupted_while_its_run_is_made_it_leaves_no_run_that_seems_to_go_on(
     with pytest.raises(KeyboardInterrupt):
         Tracker(client, experiment, "name", tmp_path)
     assert [run.info.status for run in client.search_runs([experiment])] == ["KILLED"]
+
+
+def test_any_key_of_the_users_is_a_parameter(tracker: Tracker, store: str) -> None:
+    tracker.log_params({"sweep.space.+policy.init_kwargs.x[0]": 1, "seed": 2})
+    tracker.close("FINISHED")
+    assert MlflowClient(store).get_run(tracker.run_id).data.params == {
+        "sweep.space._policy.init_kwargs.x_0_": "1",
+        "seed": "2",
+    }
+
+
+def test_a_deleted_experiment_is_told(store: str) -> None:
+    client, experiment = open_store(store, "test")
+    client.delete_experiment(experiment)
+    with pytest.raises(DAFError, match="'test' was deleted: restore it"):
+        open_store(store, "test")
 
 
 def test_a_broken_store_does_not_end_the_work(tracker: Tracker, tmp_path: Path, store: str) -> None:

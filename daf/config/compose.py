@@ -117,9 +117,15 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
     OmegaConf.set_struct(composed, False)
     merged = OmegaConf.merge(composed, loaded)
     assert isinstance(merged, DictConfig)
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
+    # An option replaces its whole section, then values are set.
+    for override in sorted(OverridesParser.create().parse_overrides(list(overrides)), key=_is_value):
+        key = override.key_or_group
         if _is_value(override):
-            OmegaConf.update(merged, override.key_or_group, override.value())
+            OmegaConf.update(merged, key, override.value())
+        elif key in composed:
+            merged[key] = composed[key]
+        else:
+            raise DAFConfigError([Problem(key, f"cannot be laid over {path}.", "Override single keys.")])
     return merged
 
 

@@ -107,7 +107,7 @@ class Trials:
 
     def job(self, subject: "optuna.Trial", attempt: int) -> TrialJob | None:
         """What a worker is to do; None for a trial that ended while nobody heard it, or that makes no valid config."""
-        if outcome := _untold_outcome(subject):
+        if outcome := self.untold_outcome(subject):
             # Whoever was interrupted may have called its run killed.
             end_run(self._request.tracker, outcome.run_id, "FAILED" if outcome.state == "diverged" else "FINISHED")
             self.finish(subject, outcome)
@@ -122,6 +122,13 @@ class Trials:
         except (DAFConfigError, ValueError) as error:
             self._tell_failure(subject, str(error), "infeasible")
             return None
+
+    @staticmethod
+    def untold_outcome(subject: "optuna.Trial") -> TrialOutcome | None:
+        """How a trial ended while nobody was left to hear it; None for one that is still to be run."""
+        attrs = subject.user_attrs
+        outcome = TrialOutcome.load(Path(attrs["output_dir"])) if "output_dir" in attrs else None
+        return outcome if outcome and outcome.run_id == attrs.get("run_id") else None
 
     def hear(self, subject: "optuna.Trial", message: Intermediate) -> bool:
         """Stores an intermediate value; returns whether the pruner has seen enough."""
@@ -170,20 +177,17 @@ class Trials:
         self._tell(f"trial {trial.number}: {how}: {last_line(traceback)}")
 
 
-def _untold_outcome(trial: "optuna.Trial") -> TrialOutcome | None:
-    """How a trial ended while nobody was left to hear it; None for one that is still to be run."""
-    folder = trial.user_attrs.get("output_dir")
-    return TrialOutcome.load(Path(folder)) if folder else None
-
-
 def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = "") -> None:
-    """Ends the MLflow run of a trial whose worker can no longer do so."""
+    """Ends the MLflow run of a trial whose worker can no longer do so, and those of its seeds."""
     if not run_id:
         return
+    client, own = tracker.client, f"tags.mlflow.parentRunId = '{run_id}' and attributes.status = 'RUNNING'"
     try:
         if traceback:
-            tracker.client.log_text(run_id, Redactor().text(traceback), "traceback.txt")
-        tracker.client.set_terminated(run_id, status)
+            client.log_text(run_id, Redactor().text(traceback), "traceback.txt")
+        client.set_terminated(run_id, status)
+        for seed in client.search_runs([tracker.experiment_id], own):
+            client.set_terminated(seed.info.run_id, status)
     except Exception as error:  # a broken store ends no sweep
         log.warning("MLflow: run %s could not be ended: %s", run_id, error)
 

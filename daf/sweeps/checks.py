@@ -2,12 +2,13 @@
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
-from daf.sweeps.space import Assignments, Compose, Parameter, Space
+from daf.sweeps.space import Assignments, Compose, Parameter, Space, has_value
 from daf.sweeps.strategies import make_pruner, make_sampler
 from daf.sweeps.study import quiet_optuna
 
@@ -27,7 +28,11 @@ def check_sweep(
     """Everything that is wrong with a sweep: its keys, its values, its enqueued trials, its environment."""
     if not space.parameters:
         return [Problem("sweep.space", "nothing is swept.", "Sweep a key: optimizer.lr=1e-4,3e-4, or sweep=ppo.")]
-    problems = [*_check_strategies(config), *_check_references(config, space), *_check_grid(config, space, compose)]
+    problems = [
+        *_check_strategies(config),
+        *_check_references(config, space, compose),
+        *_check_grid(config, space, compose),
+    ]
     check = _Feasibility(config, check_environment)
     problems += check.problems(lambda: config)
     for parameter in space.parameters:
@@ -48,16 +53,17 @@ def _check_strategies(config: DAFConfig) -> Iterator[Problem]:
             yield from error.problems
 
 
-def _check_references(config: DAFConfig, space: Space) -> Iterator[Problem]:
+def _check_references(config: DAFConfig, space: Space, compose: Compose) -> Iterator[Problem]:
     """Conditions and enqueued trials must name keys that exist, and enqueued values must lie in the space."""
     swept = {parameter.path: parameter for parameter in space.parameters}
+    configs = [config, *_of_each_option(space, compose)]
     for parameter in space.parameters:
         if parameter.path.partition(".")[0] in SWEEPS_OWN:
             hint = "Is there a comma that should stand in quotes?"
             yield Problem(parameter.path, "is the same for all trials and cannot be swept.", hint)
         for key in parameter.config.when:
-            if key == parameter.path:
-                yield Problem(f"sweep.space.{key}.when", "depends on itself.")
+            if key not in swept and not any(has_value(own, key) for own in configs):
+                yield Problem(f"sweep.space.{parameter.path}.when", f"there is no key {key}.")
     for index, point in enumerate(config.sweep.enqueue):
         for key, value in point.items():
             own = swept.get(key.lstrip("+"))
@@ -68,6 +74,14 @@ def _check_references(config: DAFConfig, space: Space) -> Iterator[Problem]:
                 yield Problem(where, f"{value!r} is not among what the key ranges over.")
 
 
+def _of_each_option(space: Space, compose: Compose) -> Iterator[DAFConfig]:
+    """The config with every option of a swept group: some keys exist in one of them only."""
+    for parameter in space.parameters:
+        for option in parameter.probes() if parameter.is_group else ():
+            with suppress(DAFConfigError):  # told with the values
+                yield compose({parameter.key: option})
+
+
 def _contains(parameter: Parameter, value: Any) -> bool:
     if parameter.config.choices is not None:
         return parameter.sampled(value) in (parameter.finite_values() or ())
@@ -75,8 +89,13 @@ def _contains(parameter: Parameter, value: Any) -> bool:
     return isinstance(value, int | float) and low <= value <= high
 
 
+def is_grid(config: DAFConfig, space: Space) -> bool:
+    """Whether every point is tried once: on request, or where there are finitely many and no sampler is named."""
+    return config.sweep.sampler == "grid" or (config.sweep.sampler is None and space.is_finite)
+
+
 def _check_grid(config: DAFConfig, space: Space, compose: Compose) -> Iterator[Problem]:
-    if config.sweep.sampler == "grid":
+    if is_grid(config, space):
         try:
             space.grid(compose)
         except ValueError as error:

@@ -1,6 +1,7 @@
 """Which trial is really best: the top ones and the baseline once more, on seeds that no trial has seen."""
 
 import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +13,9 @@ import numpy as np
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import TRAINING_TASKS
 from daf.results import ResultTable
+from daf.sweeps.bookkeeping import last_line
 from daf.sweeps.space import Assignments, Compose
-from daf.sweeps.state import best_trials, name_of
+from daf.sweeps.state import best_trials, in_state, name_of
 from daf.sweeps.study import OWN_TASKS
 from daf.sweeps.trial import TrialJob, TrialOutcome, seeds_from
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from daf.statistics import Comparison, PairResult
     from daf.sweeps.scores import Scores
+
+log = logging.getLogger(__name__)
 
 LEVEL = 0.95
 #: Characters of what a trial varied that a sentence can hold.
@@ -87,6 +91,9 @@ def confirm(
     retrain = sweep.confirm == "retrain" and config.task.name in TRAINING_TASKS
     if not chosen or config.task.name not in OWN_TASKS:
         return None
+    if not retrain and config.objective.metric[0].startswith("train/"):
+        log.warning("Nothing is confirmed: %s needs sweep.confirm=retrain", config.objective.metric[0])
+        return None
     jobs = [
         (trial, job)
         for trial in chosen
@@ -106,8 +113,9 @@ def confirm(
     }
     found = [Candidate(number=t.number, name=name_of(t), samples=samples[t.number]) for t in kept]
     if not found:
+        log.warning("The confirmation failed: %s", last_line(failures[0]) if failures else "no trial has scores")
         return None
-    baseline = _baseline(study, config)
+    baseline = _baseline(study)
     result = judge(found, None if baseline is None else baseline.number, study.direction.name == "MAXIMIZE")
     about = (
         f"Each config was trained anew {sweep.confirm_seeds} times; a test compares trainings."
@@ -121,16 +129,14 @@ def confirm(
 def candidates(study: "optuna.Study", config: DAFConfig) -> "list[FrozenTrial]":
     """The best trials, and the baseline if it is not among them."""
     chosen = best_trials(study, config.sweep.confirm_top_k)
-    baseline = _baseline(study, config)
+    baseline = _baseline(study)
     return chosen if baseline is None or baseline in chosen else [*chosen, baseline]
 
 
-def _baseline(study: "optuna.Study", config: DAFConfig) -> "FrozenTrial | None":
+def _baseline(study: "optuna.Study") -> "FrozenTrial | None":
     """The first enqueued trial, if it came to an end."""
-    trials = study.get_trials(deepcopy=False)
-    if not config.sweep.enqueue or not trials or trials[0].state.name != "COMPLETE":
-        return None
-    return trials[0]
+    complete = in_state(study.get_trials(deepcopy=False), "COMPLETE")
+    return next((trial for trial in complete if trial.user_attrs.get("baseline")), None)
 
 
 def _jobs(trial: "FrozenTrial", config: DAFConfig, compose: Compose, folder: Path, *, retrain: bool) -> list[TrialJob]:

@@ -120,9 +120,8 @@ class Engine:
                 self._pool.stop(event.job_id)
 
     def _lose(self, source: Source, active: _Active, event: JobFailed) -> None:
-        if event.reason != "error":
-            # The worker could not say so itself.
-            end_run(self._request.tracker, active.job.run_id, "FAILED", event.traceback)
+        # The worker may not have come to say so itself.
+        end_run(self._request.tracker, active.job.run_id, "FAILED", event.traceback)
         if active.attempt < self._sweep.max_retries:
             log.warning("%s failed and is tried again: %s", active.job.name, last_line(event.traceback))
             self._begin(source, active.subject, active.attempt + 1)

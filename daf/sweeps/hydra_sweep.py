@@ -15,7 +15,7 @@ from daf.config.explain import explain_validation
 from daf.config.override_syntax import override_text, split_overrides
 from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.sweeps.bookkeeping import Request, Trials
+from daf.sweeps.bookkeeping import Request, Trials, end_run
 from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
 from daf.sweeps.launch import SweepResult, daf_launch_sweep
@@ -133,36 +133,53 @@ class _Launched:
     ) -> "list[optuna.Trial]":
         """Runs a batch; returns the trials that failed and are to be tried again."""
         ready = [trial for trial in batch if trials.job(trial, attempt)]
-        if not ready:
-            return []
-        jobs = [self._overrides(trial, stored, request) for trial in ready]
-        returns = self._launcher.launch(jobs, initial_job_idx=self._launched)
-        self._launched += len(jobs)
         again = []
-        for trial, returned in zip(ready, returns, strict=True):
-            if returned.status is JobStatus.COMPLETED:
-                trials.finish(trial, returned.return_value)
+        for trial, outcome in zip(ready, self._outcomes(ready, stored, request), strict=True):
+            if isinstance(outcome, str) and (unheard := trials.untold_outcome(trial)):
+                outcome = unheard
+            if not isinstance(outcome, str):
+                trials.finish(trial, outcome)
                 continue
-            error = returned._return_value
+            end_run(request.tracker, trial.user_attrs["run_id"], "FAILED", outcome)
             if attempt < request.config.sweep.max_retries:
                 again.append(trial)
             else:
-                trials.fail(trial, f"{type(error).__name__}: {error}")
+                trials.fail(trial, outcome)
         stored.tell_alive()
         return again
 
+    def _outcomes(
+        self, ready: "Sequence[optuna.Trial]", stored: StoredStudy, request: Request
+    ) -> "Sequence[TrialOutcome | str]":
+        """Launches trials; returns how each ended, or what went wrong with it."""
+        if not ready:
+            return []
+        jobs = [self._overrides(trial, stored, request) for trial in ready]
+        first, self._launched = self._launched, self._launched + len(jobs)
+        try:
+            returns = self._launcher.launch(jobs, initial_job_idx=first)
+        except Exception as error:  # a job that dies takes the launcher's others with it
+            return [f"{type(error).__name__}: {error}"] * len(jobs)
+        return [
+            own.return_value
+            if own.status is JobStatus.COMPLETED
+            else f"{type(own._return_value).__name__}: {own._return_value}"
+            for own in returns
+        ]
+
     def _overrides(self, trial: "optuna.Trial", stored: StoredStudy, request: Request) -> list[str]:
         """What tells a job of Hydra's which trial it is."""
-        sweep_config = request.config.sweep
-        assignments = trial.user_attrs["assignments"]
-        storage = sweep_config.storage or str(default_storage(request.config).absolute())
+        attrs = trial.user_attrs
+        # A storage of the user's own stands in the config already, and may hold a password that must not be told.
+        journal = str(default_storage(request.config).absolute())
         return [
             *self._fixed,
-            *(override_text(key, value) for key, value in assignments.items()),
+            *(override_text(key, value) for key, value in attrs["assignments"].items()),
             override_text("sweep.name", stored.name),
-            override_text("sweep.storage", storage),
+            *([] if request.config.sweep.storage else [override_text("sweep.storage", journal)]),
             override_text("sweep.report_every", report_every(request.config)),
             override_text("sweep.trial", trial.number),
+            override_text("hydra.sweep.subdir", Path(attrs["output_dir"]).name),
         ]
 
 

@@ -1,7 +1,9 @@
 """A whole sweep: check, open or resume the study, run the trials, confirm the best, tell and keep the result."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +14,7 @@ from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.provenance import Redactor
 from daf.results import TaskResult
 from daf.sweeps.bookkeeping import Request
-from daf.sweeps.checks import check_sweep
+from daf.sweeps.checks import check_sweep, is_grid
 from daf.sweeps.composition import compose_onto
 from daf.sweeps.confirm import Confirmation, confirm, confirmation_json
 from daf.sweeps.engine import Engine
@@ -26,6 +28,7 @@ from daf.sweeps.winner import write_winner
 
 if TYPE_CHECKING:
     import optuna
+    from mlflow import MlflowClient
 
     from daf.tracking import Tracker
     from daf.workers import WorkerPool
@@ -79,13 +82,15 @@ def daf_launch_sweep(
     from daf.workers import WorkerPool
 
     compose = compose or compose_onto(config)
+    # Where trials run elsewhere, workers only check and confirm.
+    workers = min(config.sweep.n_jobs, len(os.sched_getaffinity(0))) if run_trials else config.sweep.n_jobs
     # They import what they need while this process does the same, and checks and opens everything.
-    with WorkerPool("daf.sweeps.trial:work", config.sweep.n_jobs, initializer=initializer(config)) as pool:
+    with WorkerPool("daf.sweeps.trial:work", workers, initializer=initializer(config)) as pool:
         warm_up_tracking()
         stored, space = _open_study(config, compose, lambda own: _check_in_worker(pool, own))
         output_dir = Path(config.output_dir).absolute()
         output_dir.mkdir(parents=True, exist_ok=True)
-        with _parent_run(stored, config, output_dir) as tracker:
+        with closing(stored), _parent_run(stored, config, output_dir) as tracker:
             if stored.study.user_attrs.get("parent_run_id") != tracker.run_id:
                 _describe(tracker, stored, overrides)
             request = Request(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
@@ -105,7 +110,7 @@ def _open_study(
     if problems:
         raise DAFConfigError(problems)
     grid = None
-    if config.sweep.sampler == "grid" or (config.sweep.sampler is None and space.is_finite):
+    if is_grid(config, space):
         grid = space.grid(compose)
     return StoredStudy(config, open_storage(config), space, grid), space
 
@@ -141,14 +146,14 @@ def _describe(tracker: "Tracker", stored: StoredStudy, overrides: Sequence[str])
     stored.study.set_user_attr("parent_run_id", tracker.run_id)
 
 
-def _run_exists(client: object, run_id: str) -> bool:
+def _run_exists(client: "MlflowClient", run_id: str) -> bool:
     from mlflow.exceptions import MlflowException
 
     try:
-        client.get_run(run_id)  # type: ignore[attr-defined]
+        run = client.get_run(run_id)
     except MlflowException:
         return False
-    return True
+    return bool(run.info.lifecycle_stage == "active")
 
 
 def _work(
@@ -233,9 +238,15 @@ def _write_winner(stored: StoredStudy, request: Request, confirmation: Confirmat
         paths = [Path(sweep.winner)]
     elif sweep.name:
         paths.append(_experiments() / f"{sweep.name}.yaml")
-    written = [path for path in paths if write_winner(path, stored.name, config, comment)]
-    for path in set(paths) - set(written):
-        request.tracker.warn(f"{path} is not the winner of an earlier run of this sweep, so it was left alone.")
+    written = []
+    for path in paths:
+        try:
+            if write_winner(path, stored.name, config, comment):
+                written.append(path)
+            else:
+                request.tracker.warn(f"{path} is not the winner of an earlier run of this sweep, so it was left alone.")
+        except OSError as error:  # such as an installed package's folder: no reason to lose plots and tables
+            request.tracker.warn(f"The winner could not be written: {error}")
     for path in written[:1]:
         request.tracker.log_file(path)
     return tuple(written)

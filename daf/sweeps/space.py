@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from daf.config.expressions import evaluate_expression
 from daf.config.override_syntax import override_text
 from daf.config.schemas import DAFConfig, DAFParameterConfig
+from daf.errors import DAFConfigError, Problem
 
 if TYPE_CHECKING:
     import optuna
@@ -119,15 +120,29 @@ def _label(choice: Any) -> Any:
 
 @dataclass(frozen=True)
 class Space:
-    """All swept keys: groups first, conditional keys last."""
+    """All swept keys: groups first, conditional keys after those that they depend on."""
 
     parameters: tuple[Parameter, ...]
 
     @classmethod
     def from_config(cls, space: Mapping[str, DAFParameterConfig]) -> "Space":
-        """The space of `sweep.space`."""
+        """The space of `sweep.space`.
+
+        Raises:
+            DAFConfigError: conditions that depend on each other.
+        """
         parameters = [Parameter(key, config) for key, config in space.items()]
-        return cls(tuple(sorted(parameters, key=lambda own: (not own.is_group, bool(own.config.when)))))
+        waiting = sorted(parameters, key=lambda own: (not own.is_group, bool(own.config.when)))
+        ordered: list[Parameter] = []
+        while waiting:
+            open_paths = {own.path for own in waiting}
+            ready = next((own for own in waiting if not open_paths & set(own.config.when)), None)
+            if ready is None:
+                what = f"{', '.join(sorted(open_paths))} depend on each other, or on themselves."
+                raise DAFConfigError([Problem("sweep.space", what)])
+            waiting.remove(ready)
+            ordered.append(ready)
+        return cls(tuple(ordered))
 
     @property
     def is_finite(self) -> bool:
@@ -183,6 +198,13 @@ def _lookup(key: str, assignments: Assignments, compose: Compose) -> Any:
             return value
     groups = {own: value for own, value in assignments.items() if is_group(own)}
     return config_value(compose(groups), key)
+
+
+def has_value(config: DAFConfig, path: str) -> bool:
+    """Whether a dotted path leads to a value, and not nowhere or to a whole section."""
+    parent, _, last = path.rpartition(".")
+    section = config_value(config, parent) if parent else config.model_dump(mode="json")
+    return isinstance(section, dict) and last in section and not isinstance(section[last], dict)
 
 
 def config_value(config: DAFConfig, path: str) -> Any:

@@ -44,8 +44,9 @@ def make_sampler(config: DAFConfig, name: str, trials_before: int, others: int =
     """
     # A quasi-random sequence goes on by itself, and only with the seed that it began with.
     seed = config.seed if name == "qmc" else (config.seed + 1_000_003 * trials_before + 7_919 * others) % 2**31
-    sampler: BaseSampler = _make("sampler", SAMPLERS.get(name, name), config.sweep.sampler_kwargs, {"seed": seed})
-    return sampler
+    from optuna.samplers import BaseSampler
+
+    return _make("sampler", BaseSampler, SAMPLERS.get(name, name), config.sweep.sampler_kwargs, {"seed": seed})
 
 
 def report_every(config: DAFConfig) -> int:
@@ -59,7 +60,7 @@ def make_pruner(config: DAFConfig) -> "BasePruner":
     Raises:
         DAFConfigError: there is no such class, or it does not take the arguments.
     """
-    from optuna.pruners import NopPruner, PatientPruner
+    from optuna.pruners import BasePruner, NopPruner, PatientPruner
 
     sweep, name = config.sweep, config.sweep.pruner
     resource: dict[str, Any] = {"percentile": 25.0} if name == "percentile" else {}
@@ -69,18 +70,20 @@ def make_pruner(config: DAFConfig) -> "BasePruner":
         resource["max_resource"] = config.training.num_steps * sweep.seeds_per_trial
     pruner: BasePruner | None = None
     if name:
-        pruner = _make("pruner", PRUNERS.get(name, name), sweep.pruner_kwargs, resource)
+        pruner = _make("pruner", BasePruner, PRUNERS.get(name, name), sweep.pruner_kwargs, resource)
     if sweep.patience:
         return PatientPruner(pruner, patience=sweep.patience)
     return pruner or NopPruner()
 
 
-def _make(what: str, class_path: str, arguments: dict[str, Any], defaults: dict[str, Any]) -> Any:
+def _make[T](what: str, base: type[T], class_path: str, arguments: dict[str, Any], defaults: dict[str, Any]) -> T:
     where = f"sweep.{what}"
     try:
         cls = pkgutil.resolve_name(class_path)
     except (ImportError, AttributeError, ValueError) as error:
         raise DAFConfigError([Problem(where, f"{class_path!r} cannot be imported: {error}.")]) from error
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise DAFConfigError([Problem(where, f"{class_path!r} is no {what} of Optuna's kind.")])
     taken = inspect.signature(cls).parameters
     try:
         return cls(**{key: value for key, value in defaults.items() if key in taken} | arguments)

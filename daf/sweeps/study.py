@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import time
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ DECISIVE = {
     "task": True,
     "seed": True,
 }
+#: Owners in this process that have not ended.
+_AT_WORK: set[str] = set()
 #: Parts of the config that do not change what a trial results in.
 FREE = {
     "output_dir": True,
@@ -88,10 +91,14 @@ def open_storage(config: DAFConfig) -> "BaseStorage":
     quiet_optuna()
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+    from sqlalchemy.exc import SQLAlchemyError
 
     address = config.sweep.storage
     if address and "://" in address:
-        return RDBStorage(address)
+        try:
+            return RDBStorage(address)
+        except (ImportError, SQLAlchemyError) as error:
+            raise DAFConfigError([Problem("sweep.storage", Redactor().text(f"cannot be opened: {error}"))]) from error
     path = Path(address) if address else default_storage(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     # By default a new process waits half a minute for one that was killed while it held the lock.
@@ -148,10 +155,13 @@ class StoredStudy:
         self.config = config
         self.name = study_name(config)
         self._owner = owner()
+        _AT_WORK.add(self._owner)
         self._told_alive = 0.0
-        self._planned = [*_enqueued(config, space), *(grid or ())]
-        endless = config.sweep.n_trials or DEFAULT_TRIALS
-        self.n_trials = endless if grid is None else min(config.sweep.n_trials or len(grid), len(self._planned))
+        self._enqueued = _enqueued(config, space)
+        self._is_grid = grid is not None
+        points = [point for point in grid or () if point not in self._enqueued]
+        self._planned = [*self._enqueued, *map(dict, points)][: config.sweep.n_trials]
+        self.n_trials = len(self._planned) if self._is_grid else config.sweep.n_trials or DEFAULT_TRIALS
         self.study = optuna.create_study(
             storage=storage,
             study_name=self.name,
@@ -218,16 +228,29 @@ class StoredStudy:
     def _new(self) -> "optuna.Trial | None":
         import optuna
 
-        trials = self.trials()
-        if not any(trial.state == optuna.trial.TrialState.WAITING for trial in trials):
-            if len(trials) >= self.n_trials:
+        if not any(trial.state == optuna.trial.TrialState.WAITING for trial in self.trials()):
+            point = self._next_point()
+            if point is None:
                 return None
+            attrs = {"owner": self._owner, "baseline": bool(self._enqueued) and point == self._enqueued[0]}
             # Through the queue, so that a trial has an owner from its first moment on.
-            point = self._planned[len(trials)] if len(trials) < len(self._planned) else {}
-            self.study.enqueue_trial(dict(point), user_attrs={"owner": self._owner})
+            self.study.enqueue_trial(point, user_attrs=attrs)
         trial = self.study.ask()
         trial.set_user_attr("owner", self._owner)
         return trial
+
+    def _next_point(self) -> dict[str, Any] | None:
+        """A planned point that no trial has, else an empty one for the sampler; None when there are enough trials."""
+        trials = self.trials()
+        begun = [trial.system_attrs.get("fixed_params") for trial in trials]
+        point = next((point for point in self._planned if point not in begun), None)
+        if self._is_grid:
+            return point
+        return (point or {}) if len(trials) < self.n_trials else None
+
+    def close(self) -> None:
+        """Leaves the trials that it has not finished to whoever goes on with the study."""
+        _AT_WORK.discard(self._owner)
 
     def tell_alive(self) -> None:
         """Leaves a sign of life for processes on other machines, every now and then."""
@@ -261,25 +284,28 @@ def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:
 
 
 def owner() -> str:
-    """This process, so that others can tell whether it still lives: host, id, start."""
+    """Whoever runs trials, so that others can tell whether it still does: host, process id, its start, a name."""
     import psutil
 
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f}"
+    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f} {uuid.uuid4().hex[:8]}"
 
 
 def is_dead(who: str | None, study_attrs: Mapping[str, Any]) -> bool:
-    """Whether an owner's process has ended, or has been silent for `DEAD_AFTER_S` seconds on another machine."""
+    """Whether an owner has ended, or has been silent for `DEAD_AFTER_S` seconds on another machine."""
     import psutil
 
     if not who:
         return True
-    host, pid, started = who.rsplit(" ", 2)
+    host, pid, started, _ = who.rsplit(" ", 3)
     if host != socket.gethostname():
         return time.time() - float(study_attrs.get(f"alive {who}", 0.0)) > DEAD_AFTER_S
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != started
+        if f"{psutil.Process(int(pid)).create_time():.2f}" != started:
+            return True
     except psutil.NoSuchProcess:
         return True
+    # In a notebook, a process outlives its interrupted sweeps.
+    return int(pid) == os.getpid() and who not in _AT_WORK
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import functools
 import importlib
 import json
 import logging
+import math
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -230,6 +231,8 @@ def _run(job: TrialJob, line: Line, tracker: Tracker, progress: _Progress) -> Tr
         tracker.set_tags({"daf.trial.state": "PRUNED"})
         return TrialOutcome(state="stopped", run_id=tracker.run_id)
     values = tuple(fmean(part.values[metric] for part in parts) for metric in range(len(parts[0].values)))
+    if not all(map(math.isfinite, values)):
+        raise DAFTrainingDivergedError(_not_finite(job.config, values))
     tracker.log_metrics(dict(zip(_metric_names(job.config), values, strict=False)))
     tracker.set_tags({"daf.trial.state": "COMPLETE"})
     return TrialOutcome(
@@ -239,6 +242,14 @@ def _run(job: TrialJob, line: Line, tracker: Tracker, progress: _Progress) -> Tr
         scores=tuple(part.scores for part in parts),
         checkpoints=tuple(part.checkpoint for part in parts if part.checkpoint),
     )
+
+
+def _not_finite(config: DAFConfig, values: tuple[float, ...]) -> str:
+    pairs = ", ".join(f"{metric} is {value}" for metric, value in zip(config.objective.metric, values, strict=True))
+    hint = (
+        " No episode ended while it trained: give it more training.num_steps." if "train/reward is nan" in pairs else ""
+    )
+    return f"The objective is no number: {pairs}.{hint}"
 
 
 def _metric_names(config: DAFConfig) -> list[str]:
@@ -311,12 +322,12 @@ def _train(
 ) -> tuple[str, dict[str, float]]:
     from daf.training import daf_train
 
-    reporter = _Reporter(job.report_every, index * config.training.num_steps, line)
+    reporter = _Reporter(config.objective.metric[0], job.report_every, index * config.training.num_steps, line)
     before, started = progress.agent_steps, time.perf_counter()
 
     def on_epoch(report: "EpochReport") -> None:
         progress.agent_steps = before + report.agent_steps
-        reporter.after_epoch(report.agent_steps, report.reward)
+        reporter.after_epoch(report)
 
     result = daf_train(config, tracker, on_epoch=on_epoch)
     return str(result.checkpoint_dir), {
@@ -327,23 +338,28 @@ def _train(
 
 
 class _Reporter:
-    """Reports the mean training reward whenever another `every` agent steps are done, and stops when asked to."""
+    """Reports the objective's mean over training episodes after every so many agent steps; stops when asked to.
 
-    def __init__(self, every: int | None, offset: int, line: Line) -> None:
+    The value over replacement is not known before the evaluation: the training reward stands for it.
+    """
+
+    def __init__(self, metric: str, every: int | None, offset: int, line: Line) -> None:
+        self._stat = f"environment/{metric}" if metric.startswith(("game/", "agent/")) else "reward"
         self._every = every
         self._offset = offset
         self._line = line
         self._reported = offset
-        self._rewards: list[float] = []
+        self._values: list[float] = []
 
-    def after_epoch(self, agent_steps: int, reward: float | None) -> None:
-        if reward is not None:
-            self._rewards.append(reward)
+    def after_epoch(self, report: "EpochReport") -> None:
+        if report.reward is not None:
+            # A stat that is absent although an episode ended is 0, as in `EpisodeRecord.value`.
+            self._values.append(report.metrics.get(self._stat, 0.0))
         if self._every:
-            step = (self._offset + agent_steps) // self._every * self._every
-            if step > self._reported and self._rewards:
-                self._line.report(Intermediate(step, fmean(self._rewards)))
-                self._reported, self._rewards = step, []
+            step = (self._offset + report.agent_steps) // self._every * self._every
+            if step > self._reported and self._values:
+                self._line.report(Intermediate(step, fmean(self._values)))
+                self._reported, self._values = step, []
         _stop_if_asked(self._line)
 
 

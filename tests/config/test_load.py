@@ -54,6 +54,14 @@ def test_overrides_apply_on_top_of_a_file(tmp_path: Path) -> None:
     assert (config.optimizer.lr, config.optimizer.eps) == (0.25, 0.1)
 
 
+def test_an_option_on_top_of_a_file_replaces_its_section(tmp_path: Path) -> None:
+    saved = daf_save_config(daf_load_config(overrides=["policy=puffer", "optimizer.lr=0.5"]), tmp_path / "saved.yaml")
+    config = daf_load_config(saved, ["policy.name=mine", "policy=stateless"])
+    assert (config.policy.class_path, config.policy.name, config.optimizer.lr) == ("stateless", "mine", 0.5)
+    with pytest.raises(DAFConfigError, match="experiment: cannot be laid over"):
+        daf_load_config(saved, ["experiment=smoke"])
+
+
 def test_environment_variables_reach_the_config(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_LR", "0.0625")
     assert daf_load_config(overrides=["optimizer.lr=${oc.env:MY_LR}"]).optimizer.lr == 0.0625

@@ -35,6 +35,19 @@ def fails_above(config: DAFConfig, tracker: Tracker) -> TaskResult:
     return quadratic(config, tracker)
 
 
+def no_number(config: DAFConfig, tracker: Tracker) -> TaskResult:
+    """Has nothing to show."""
+    _mark(config)
+    return TaskResult(objective=math.nan)
+
+
+def dies_once(config: DAFConfig, tracker: Tracker) -> TaskResult:
+    """Takes its process with it the first time that it is tried with a learning rate of 1e-4."""
+    if config.optimizer.lr == 1e-4 and _mark(config) == 1:
+        os._exit(3)
+    return quadratic(config, tracker)
+
+
 def slow(config: DAFConfig, tracker: Tracker) -> TaskResult:
     """Takes a second."""
     time.sleep(1)

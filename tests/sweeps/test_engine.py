@@ -19,7 +19,14 @@ from mlflow import MlflowClient
 
 from daf.config import DAFConfig, daf_save_config
 from daf.errors import DAFConfigError, DAFError
-from daf.sweeps import daf_grid_search, daf_random_search, daf_sweep_best_config, daf_sweep_status, daf_variant_sweep
+from daf.sweeps import (
+    daf_grid_search,
+    daf_launch_sweep,
+    daf_random_search,
+    daf_sweep_best_config,
+    daf_sweep_status,
+    daf_variant_sweep,
+)
 from daf.sweeps.launch import _notes
 from daf.sweeps.study import load_stored
 from daf.sweeps.trial import OUTCOME_FILE
@@ -73,6 +80,15 @@ def test_failures_are_tried_again_and_a_lasting_one_is_never_best(tiny: Load, tm
     assert [run.info.run_name for run in failed] == ["lr=0.01"] * 2
     files = {file.path for file in MlflowClient(config.tracking.uri).list_artifacts(failed[0].info.run_id)}
     assert {"traceback.txt", "trial.log", "config.yaml"} <= files
+
+
+def test_an_objective_that_is_no_number_fails_at_once_and_says_why(tiny: Load, tmp_path: Path) -> None:
+    config = _grid(_task(tiny, "no_number", "sweep.max_failure_rate=1"), [1e-4, 1e-3])
+    with pytest.raises(DAFError, match=r"2 failed.*The objective is no number: reward is nan"):
+        daf_launch_sweep(config)
+    assert list(tasks.runs(tmp_path).values()) == [1, 1], "it would be none again"
+    children = _children(config, load_stored(config).user_attrs["parent_run_id"])
+    assert [run.info.status for run in children] == ["FAILED"] * 2
 
 
 def test_too_many_failures_end_the_sweep(tiny: Load) -> None:
@@ -218,6 +234,23 @@ def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_p
     assert _start(config, tmp_path / "config.yaml").wait() == 0
     assert daf_sweep_status(config).complete == len(MANY)
     assert MlflowClient(config.tracking.uri).get_run(parent).info.status == "FINISHED"
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_runs_of_a_trials_seeds(tiny: Load, tmp_path: Path) -> None:
+    config = _grid(tiny("sweep.seeds_per_trial=2", "training.num_steps=1000000"), [1e-3])
+    client = MlflowClient(config.tracking.uri)
+
+    def statuses() -> dict[str, str]:
+        found = client.search_experiments()
+        runs = client.search_runs([experiment.experiment_id for experiment in found])
+        return {run.info.run_name: run.info.status for run in runs}
+
+    process = _start(config, tmp_path / "config.yaml")
+    _wait_for(lambda: statuses().get("seed=42") == "RUNNING")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert (statuses()["seed=42"], statuses()["lr=0.001"]) == ("KILLED", "KILLED")
 
 
 def test_wrong_arguments_of_a_sampler_are_told_before_anything_is_created(tiny: Load, tmp_path: Path) -> None:

@@ -133,6 +133,37 @@ def test_a_condition_may_look_at_the_config(tiny: Callable[..., DAFConfig]) -> N
     assert space.grid(compose_onto(tiny("policy=stateless"))) == [{}]
 
 
+def test_conditions_may_follow_from_each_other(tiny: Callable[..., DAFConfig]) -> None:
+    space = _space(
+        {
+            "training.gae_lambda": {"choices": [0.8, 0.9], "when": {"training.gamma": [0.5]}},
+            "training.gamma": {"choices": [0.5, 0.6], "when": {"optimizer.lr": [1e-3]}},
+            "optimizer.lr": [1e-3, 1e-2],
+        }
+    )
+    names = [list(point.values()) for point in space.grid(compose_onto(tiny()))]
+    assert names == [[1e-3, 0.5, 0.8], [1e-3, 0.5, 0.9], [1e-3, 0.6], [1e-2]]
+    circle = {"seed": "optimizer.lr", "optimizer.lr": "seed"}
+    with pytest.raises(DAFConfigError, match=r"optimizer\.lr, seed depend on each other"):
+        _space({key: {"choices": [1], "when": {other: 1}} for key, other in circle.items()})
+
+
+def test_a_condition_on_a_key_that_is_not_there_is_told(tiny: Callable[..., DAFConfig]) -> None:
+    config = tiny()
+    space = _space({"training.gamma": {"choices": [0.5, 0.6], "when": {"policy.classpath": ["lstm"]}}})
+    problems = check_sweep(config, space, compose_onto(config), lambda own: [])
+    assert [str(problem) for problem in problems] == [
+        "sweep.space.training.gamma.when: there is no key policy.classpath."
+    ]
+
+
+def test_a_grid_that_is_too_large_is_told(tiny: Callable[..., DAFConfig]) -> None:
+    config = tiny()
+    space = _space({"seed": {"low": 0, "high": 200, "type": "int"}, "mission.max_steps": list(range(20, 120))})
+    problems = check_sweep(config, space, compose_onto(config), lambda own: [])
+    assert [problem.where for problem in problems] == ["sweep.sampler"]
+
+
 def test_groups_and_values_reach_the_config(tiny: Callable[..., DAFConfig]) -> None:
     space = _space({"training.gamma": {"low": 0.01, "high": 0.01, "transform": "1 - x"}, "policy": ["puffer"]})
     compose = compose_onto(tiny())

@@ -82,6 +82,20 @@ def test_wilcoxon_needs_a_value_for_every_episode(tiny: Callable[..., DAFConfig]
         tiny("sweep.pruner=wilcoxon", f"objective.metric={metric}")
 
 
+@pytest.mark.parametrize("how", ["sweep.pruner=median", "sweep.patience=2"])
+@pytest.mark.parametrize("metric", ["steps", "train/seconds"])
+def test_what_a_training_knows_nothing_of_prunes_nothing(tiny: Callable[..., DAFConfig], how: str, metric: str) -> None:
+    with pytest.raises(DAFConfigError, match="cannot be pruned while it trains"):
+        tiny(how, f"objective.metric={metric}")
+    assert tiny(how, "objective.metric=game/cogs/heart.gained", "objective.direction=minimize")
+
+
+@pytest.mark.parametrize("path", ["optuna.samplers", "optuna.pruners.MedianPruner"])
+def test_what_is_no_sampler_is_told(tiny: Callable[..., DAFConfig], path: str) -> None:
+    with pytest.raises(DAFConfigError, match=r"is no sampler of Optuna's kind"):
+        make_sampler(tiny(), path, 0)
+
+
 def test_pruning_is_for_one_objective(tiny: Callable[..., DAFConfig]) -> None:
     with pytest.raises(DAFConfigError, match="single"):
         tiny("objective=reward_and_time", "sweep.pruner=median")

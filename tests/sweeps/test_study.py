@@ -3,11 +3,13 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
+from optuna.distributions import CategoricalDistribution
 
 from daf.config import DAFConfig, daf_save_config
 from daf.errors import DAFConfigError
@@ -140,15 +142,55 @@ def test_a_dead_process_leaves_its_trial_to_the_next(tiny: Callable[..., DAFConf
 
 
 def _dead(who: str) -> str:
-    host, pid, _ = who.rsplit(" ", 2)
-    return f"{host} {pid} 1.00"
+    host, pid, _, name = who.rsplit(" ", 3)
+    return f"{host} {pid} 1.00 {name}"
 
 
-def test_who_is_dead() -> None:
-    assert not is_dead(owner(), {})
+def test_a_process_leaves_the_trials_of_its_interrupted_sweep_to_its_next(tiny: Callable[..., DAFConfig]) -> None:
+    """A notebook lives on after Ctrl-C."""
+    config = _with_sweep(tiny(), space=LR, sampler="random", n_trials=3)
+    with closing(_open(config)) as stored:
+        left = stored.next_trial()
+    adopted = _open(config).next_trial()
+    assert left is not None
+    assert adopted is not None
+    assert adopted.number == left.number
+
+
+def test_enqueued_points_of_a_grid_are_run_first_and_once(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space={"optimizer.lr": [1e-4, 3e-4, 1e-3]}, enqueue=[{"optimizer.lr": 3e-4}])
+    stored = _open(config)
+    assert stored.n_trials == 3
+    assert [_sampled(stored, config) for _ in range(4)] == [3e-4, 1e-4, 1e-3, None]
+
+
+def test_what_is_enqueued_later_is_run_too_and_is_the_baseline(tiny: Callable[..., DAFConfig]) -> None:
+    config = _with_sweep(tiny(), space=LR, sampler="random", n_trials=1, name="mine")
+    _sampled(_open(config), config)
+    more = _with_sweep(config, space=LR, n_trials=3, enqueue=[{"optimizer.lr": 5e-4}])
+    stored = _open(more)
+    assert _sampled(stored, more) == 5e-4
+    _sampled(stored, more)
+    assert [trial.user_attrs["baseline"] for trial in stored.trials()] == [False, True, False]
+
+
+def test_a_grid_loses_no_point_to_a_second_process(tiny: Callable[..., DAFConfig]) -> None:
+    """Two that ask at the same time may be given the same point; all others are still run."""
+    config = _with_sweep(tiny(), space={"optimizer.lr": [1e-4, 3e-4, 1e-3]})
+    stored = _open(config)
+    stored.study.tell(stored.study.ask({"optimizer.lr": CategoricalDistribution([1e-4, 3e-4, 1e-3])}), 0.0)
+    assert [_sampled(stored, config) for _ in range(4)] == [1e-4, 3e-4, 1e-3, None]
+
+
+def test_who_is_dead(tiny: Callable[..., DAFConfig]) -> None:
+    stored = _open(_with_sweep(tiny(), space=LR))
+    (alive,) = (key.removeprefix("alive ") for key in stored.study.user_attrs if key.startswith("alive "))
+    assert not is_dead(alive, {})
+    stored.close()
+    assert is_dead(alive, {})
     assert is_dead(_dead(owner()), {})
     assert is_dead(None, {})
-    elsewhere = "elsewhere 1 1.00"
+    elsewhere = "elsewhere 1 1.00 name"
     assert is_dead(elsewhere, {})
     assert not is_dead(elsewhere, {f"alive {elsewhere}": __import__("time").time()})
 

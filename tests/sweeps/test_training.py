@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from mlflow import MlflowClient
 
 from daf.bridge.policies import file_digest
@@ -198,7 +199,7 @@ def test_a_launched_trial_that_ended_unheard_is_not_run_again(store: str, tmp_pa
     assert _cli(*command, "sweep.n_trials=1").returncode == 0
     study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=unheard"]))
     study.enqueue_trial({"optimizer.lr": 1e-3})
-    attrs = {"assignments": {"optimizer.lr": 1e-3}, "output_dir": str(tmp_path)}
+    attrs = {"assignments": {"optimizer.lr": 1e-3}, "output_dir": str(tmp_path), "run_id": "unheard"}
     left = study.ask()
     for key, value in attrs.items():
         left.set_user_attr(key, value)
@@ -208,6 +209,38 @@ def test_a_launched_trial_that_ended_unheard_is_not_run_again(store: str, tmp_pa
     assert done.returncode == 0, done.stderr
     assert study.trials[1].values == [7.0]
     assert list(tasks.runs(tmp_path)) == [1e-4], "only the first trial ran"
+
+
+@pytest.mark.slow
+def test_a_job_that_dies_takes_no_trial_of_its_launcher_with_it(store: str, tmp_path: Path) -> None:
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=dies", "sweep.n_jobs=2")
+    task = ("task.name=mine", f"task.function={tasks.__name__}.dies_once", "sweep.confirm=off")
+    done = _cli("-m", "hydra/launcher=joblib", *task, *own, "optimizer.lr=1e-4,1e-3,1e-2,1e-1")
+    assert done.returncode == 0, done.stderr
+    study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=dies"]))
+    assert [trial.values for trial in study.trials] == [[-1.0], [0.0], [-1.0], [-4.0]]
+    for trial in study.trials:
+        config = yaml.safe_load((Path(trial.user_attrs["output_dir"]) / "config.yaml").read_text())
+        assert config["optimizer"]["lr"] == trial.params["optimizer.lr"], "its files are in its own folder"
+    statuses = {run.info.status for run in _children(store, study.user_attrs["parent_run_id"])}
+    assert statuses == {"FINISHED", "FAILED"}
+
+
+def test_metrics_of_training_are_confirmed_by_trainings_only(tiny: Load, caplog: pytest.LogCaptureFixture) -> None:
+    result = daf_grid_search(tiny("objective.metric=train/reward", "training.num_steps=1024"), {"optimizer.lr": [1e-3]})
+    assert result.status.complete == 1
+    assert result.confirmation is None
+    assert "train/reward needs sweep.confirm=retrain" in caplog.text
+
+
+def test_a_pruner_sees_the_objective_and_no_other_quantity(tiny: Load, store: str) -> None:
+    metric = "agent/action.noop.success"
+    objective = (f"objective.metric={metric}", "objective.direction=minimize", "sweep.pruner=median")
+    config = tiny(*objective, "sweep.report_every=256", "sweep.confirm=off", "sweep.name=seen")
+    daf_grid_search(config, {"optimizer.lr": [1e-3]})
+    (trial,) = load_stored(config).trials
+    history = MlflowClient(store).get_metric_history(trial.user_attrs["run_id"], f"environment/{metric}")
+    assert list(trial.intermediate_values.values()) == [pytest.approx(point.value) for point in history]
 
 
 def test_value_over_replacement_is_an_objective(tiny: Load) -> None:

@@ -50,6 +50,10 @@ __all__ = [
 ]
 
 
+#: Metrics that a training episode has no value for.
+UNKNOWN_IN_TRAINING = ("steps", "train/agent_steps", "train/seconds")
+
+
 class DAFTrackingConfig(Schema):
     """Where MLflow keeps the results."""
 
@@ -91,11 +95,18 @@ class DAFConfig(Schema):
     def _pruning_fits_the_objective(self) -> "DAFConfig":
         if len(self.objective.metric) > 1 and (self.sweep.pruner or self.sweep.patience):
             raise ValueError("sweep.pruner and sweep.patience need a single objective.metric")
-        for metric in self.objective.metric:
-            if self.sweep.pruner == "wilcoxon" and (metric == "vor" or metric.startswith("train/")):
-                raise ValueError(
-                    f"sweep.pruner=wilcoxon compares episodes, and objective.metric={metric} has no value for one"
-                )
+        metric, direction = self.objective.metric[0], self.objective.direction[0]
+        if self.sweep.pruner == "wilcoxon" and (metric == "vor" or metric.startswith("train/")):
+            raise ValueError(
+                f"sweep.pruner=wilcoxon compares episodes, and objective.metric={metric} has no value for one"
+            )
+        if (self.sweep.patience or self.sweep.pruner not in (None, "wilcoxon")) and (
+            metric in UNKNOWN_IN_TRAINING or (metric, direction) == ("vor", "minimize")
+        ):
+            raise ValueError(
+                f"a trial cannot be pruned while it trains: nothing is known of objective.metric={metric} by then."
+                " sweep.pruner=wilcoxon compares evaluation episodes, null prunes nothing"
+            )
         return self
 
     def mission_spec(self, name: str | None = None) -> MissionSpec:
