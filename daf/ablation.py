@@ -8,6 +8,7 @@ with everything on: then seeds are those of trainings.
 """
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
@@ -20,13 +21,14 @@ from pydantic import ValidationError
 from daf.config.explain import explain_validation
 from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
 from daf.environment_checks import mission_specs
+from daf.episode_cache import code_digest
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.evaluation import metric_name, plan_episodes, warn_about_untrained
+from daf.evaluation import metric_name, plan_episodes, tell_timeouts, warn_about_untrained
 from daf.matches import Played, log_matches, play_matches, reason, reliability
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
-from daf.results import ResultTable, TaskResult
+from daf.results import ResultTable, TaskResult, level_text
 from daf.scoring_analysis import estimate_cells
-from daf.tracking import Tracker
+from daf.tracking import Tracker, log_provenance
 from daf.visualization import daf_plot_policy_comparison
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Parts = tuple[str, ...]
 
+#: Written into a training's folder when all is done; without it the training is done again.
+FINISHED = "mlflow_run_id"
 # Contrasts that are smaller, relative to the values that they come from, are rounding noise.
 ROUNDING = 1e-12
 
@@ -79,7 +83,7 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
 
     All conditions share their seeds, missions are blocks, and the p-values of all contributions and interactions are
     corrected together. With `ablation.trainings`, every condition is trained so many times, each time in a run of its
-    own, and the unit is the training.
+    own, and the unit is the training. Run again in the same output folder, it trains only what is missing there.
 
     Raises:
         DAFConfigError: parts that cannot be switched off, all of them named, before anything is trained or played.
@@ -101,7 +105,8 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
     values = _values(played, conditions, config)
     result = analyse(values, list(config.ablation.parts), level=config.ablation.level, metric=config.ablation.metric)
     unit = "trainings" if config.ablation.trainings else "seeds a mission"
-    notes = [*played.notes("ablation"), *result.notes, *reliability(values[()].shape[1], unit)]
+    notes = [*played.notes("ablation"), *tell_timeouts(played.records), *result.notes]
+    notes += reliability(values[()].shape[1], unit)
     result = replace(result, notes=tuple(notes), records=played.records)
     _log(result, values, config, tracker)
     return result
@@ -116,15 +121,34 @@ def _trained(condition: Condition, missions: tuple[MissionSpec, ...], tracker: T
 
 
 def _train(condition: Condition, seed: int, tracker: Tracker) -> PolicySpec:
-    from daf.training import daf_train
+    """The condition's policy as a training leaves it, or as the same training left it in an earlier run of the task."""
+    from daf.training import CHECKPOINTS, daf_train
 
     name = f"{label(condition.off)}, seed {seed}"
-    folder = tracker.output_dir / "trainings" / digest([name])[:16]
-    folder.mkdir(parents=True)
-    config = condition.config.model_copy(update={"seed": seed, "output_dir": str(folder)})
-    with Tracker(tracker.client, tracker.experiment_id, name, folder, parent_run_id=tracker.run_id) as own:
-        trained = daf_train(config, own)
-    return replace(condition.policies[0], name=name, weights=str(trained.checkpoint_dir))
+    config = condition.config.model_copy(update={"seed": seed})
+    folder = tracker.output_dir / "trainings" / _training_digest(name, config)[:16]
+    finished = folder / FINISHED
+    if finished.is_file():
+        tracker.warn(f"{name} was trained before, in MLflow run {finished.read_text()}; its weights are used again.")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted training left
+        folder.mkdir(parents=True)
+        config = config.model_copy(update={"output_dir": str(folder)})
+        with Tracker(tracker.client, tracker.experiment_id, name, folder, parent_run_id=tracker.run_id) as own:
+            log_provenance(own, config, overrides=())
+            daf_train(config, own)
+        finished.write_text(own.run_id)
+    return replace(condition.policies[0], name=name, weights=str(folder / CHECKPOINTS))
+
+
+def _training_digest(name: str, config: DAFConfig) -> str:
+    """SHA-256 of everything that decides what a training gives."""
+    from daf.bridge.missions import mission_digest
+    from daf.bridge.policies import policy_digest
+
+    policy, options = config.policy.spec(), config.model_dump(mode="json", include={"optimizer", "training"})
+    made_of = [mission_digest(config.mission_spec()), policy_digest(policy), code_digest(policy.class_path)]
+    return digest([name, *made_of, options, config.device, config.seed])
 
 
 def build_conditions(config: DAFConfig, tracker: Tracker) -> list[Condition]:
@@ -174,32 +198,42 @@ def _condition(config: DAFConfig, off: Parts, tracker: Tracker) -> Condition:
 
 
 def _with_values(config: DAFConfig, off: Parts, parts: Sequence[DAFPartConfig]) -> DAFConfig:
-    data = config.model_dump()
-    for part in parts:
-        for key, value in part.set.items():
-            _set(data, key.split("."), policy_from_text(value) if key == "policy" else value)
-    names = list(data["variant"]["names"])
-    for variant in dict.fromkeys(variant for part in parts for variant in part.without_variants):
-        if variant not in names:
-            raise DAFConfigError([Problem(_where(off), f"variant {variant} is not on, so it cannot be left out.")])
-        names.remove(variant)
-    terms = [*data["variant"]["without_rewards"], *(term for part in parts for term in part.without_rewards)]
-    data["variant"] |= {"names": names, "without_rewards": list(dict.fromkeys(terms))}
+    changed = _with_set_values(config, off, parts)
+    names = list(changed.variant.names)
+    for name in dict.fromkeys(name for part in parts for name in part.without_variants):
+        if name not in names:
+            raise DAFConfigError([Problem(_where(off), f"variant {name} is not on, so it cannot be left out.")])
+        names.remove(name)
+    terms = [*changed.variant.without_rewards, *(term for part in parts for term in part.without_rewards)]
+    variant = changed.variant.model_copy(update={"names": tuple(names), "without_rewards": tuple(dict.fromkeys(terms))})
+    return changed.model_copy(update={"variant": variant})
+
+
+def _with_set_values(config: DAFConfig, off: Parts, parts: Sequence[DAFPartConfig]) -> DAFConfig:
+    where, data = f"{_where(off)}.set", config.model_dump()
     try:
+        for part in parts:
+            for key, value in part.set.items():
+                _set(data, key, policy_from_text(value) if key == "policy" else value)
         return DAFConfig.model_validate(data)
     except ValidationError as error:
-        raise DAFConfigError(
-            [
-                Problem(f"{_where(off)}.set", f"{found.where}: {found.what}", found.hint)
-                for found in explain_validation(error)
-            ]
-        ) from error
+        problems = [Problem(where, f"{found.where}: {found.what}", found.hint) for found in explain_validation(error)]
+        raise DAFConfigError(problems) from error
+    except ValueError as error:
+        raise DAFConfigError([Problem(where, str(error))]) from error
 
 
-def _set(node: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    for part in path[:-1]:
-        node = node.setdefault(part, {})
-    node[path[-1]] = value
+def _set(data: dict[str, Any], key: str, value: Any) -> None:
+    """Sets a dotted key. ValueError where keys and values are mixed up."""
+    if key in data and not isinstance(value, dict):
+        raise ValueError(f"{key} is a group of keys; set one of them, such as {key}.{next(iter(data[key]))}.")
+    *groups, last = key.split(".")
+    node = data
+    for name in groups:
+        node = node.setdefault(name, {})
+        if not isinstance(node, dict):
+            raise ValueError(f"{key}: {name} is a value and has no keys.")
+    node[last] = value
 
 
 def _zero(policy: PolicySpec, parts: Sequence[str], off: Parts, tracker: Tracker) -> PolicySpec:
@@ -290,17 +324,20 @@ def analyse(values: Mapping[Parts, Array], parts: Sequence[str], *, level: float
 def _contribution_table(
     effects: "Sequence[Effect]", means: "Mapping[Parts, Estimate]", metric: str, level: float
 ) -> ResultTable:
+    # Of a stat, such as deaths, more need not be better.
+    words = ("helps", "harms") if metric == "reward" else ("raises", "lowers")
     rows = [
         (
             effect.name,
             *estimate_cells(effect.value, sign=True),
             f"{means[effect.name,].value:.4f}",
             _p_cell(effect),
-            _verdict(effect, "helps", "harms"),
+            _verdict(effect, *words),
         )
         for effect in effects
     ]
-    head = ("part", f"contribution to {metric}", f"{level:.0%} interval", "without it", "p (corrected)", "verdict")
+    interval = f"{level_text(level)} interval"
+    head = ("part", f"contribution to {metric}", interval, "without it", "p (corrected)", "verdict")
     return ResultTable("Ablation", head, tuple(rows))
 
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from daf.bridge.catalogue import catalogue
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFError
-from daf.evaluation import metric_name, plan_episodes, unique_names, warn_about_untrained
+from daf.evaluation import metric_name, plan_episodes, tell_timeouts, unique_names, warn_about_untrained
 from daf.matches import Played, log_matches, play_matches, reliability
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import ResultTable, TaskResult
+from daf.results import ResultTable, TaskResult, json_ready, level_text
 from daf.scoring_analysis import estimate_cells
 from daf.tracking import Tracker
 from daf.visualization import daf_plot_policy_comparison
@@ -139,6 +139,7 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     rewards = _rewards(played.records, policies, kept)
     result = _score(rewards, algorithms, scripted, kept, config)
     notes = [f"{name} was left out: {why}" for name, why in skipped.items()]
+    notes += tell_timeouts(played.records)
     result = replace(result, notes=(*notes, *result.notes), skipped=skipped, records=played.records)
     _log(result, rewards, algorithms, config, tracker)
     return result
@@ -315,7 +316,13 @@ def _overview(
         )
         for algorithm in sorted(algorithms, key=lambda algorithm: -algorithm.score.value)
     ]
-    head = ("algorithm", "normalised score", f"{config.benchmark.level:.0%} interval", "missions", "interval over")
+    head = (
+        "algorithm",
+        "normalised score",
+        f"{level_text(config.benchmark.level)} interval",
+        "missions",
+        "interval over",
+    )
     return ResultTable(f"Benchmark {suite}", head, tuple(rows))
 
 
@@ -384,7 +391,7 @@ def _log(
         "scales": [asdict(scale) for scale in result.scales],
         "skipped": result.skipped,
     }
-    tracker.log_text(json.dumps(data, indent=1) + "\n", "benchmark/benchmark.json")
+    tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "benchmark/benchmark.json")
     if any(scale.usable for scale in result.scales):
         tracker.log_file(_plot(result, rewards, algorithms, config, tracker), "plots")
 

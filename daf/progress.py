@@ -16,7 +16,7 @@ SECONDS_BETWEEN_LINES = 5.0
 @contextmanager
 def progress(label: str, total: float) -> Iterator[Advance]:
     """Shows progress on standard error until the block ends."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
     if console.is_terminal:
         with _bar(console, label, total) as advance:
             yield advance
@@ -27,13 +27,13 @@ def progress(label: str, total: float) -> Iterator[Advance]:
 @contextmanager
 def _bar(console: Console, label: str, total: float) -> Iterator[Advance]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("<"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console) as bar:
         task = bar.add_task(label, total=total, note="")
@@ -48,6 +48,6 @@ def _lines(console: Console, label: str, total: float) -> Advance:
         if time.monotonic() - last < SECONDS_BETWEEN_LINES and done < total:
             return
         last = time.monotonic()
-        console.print(f"{label}: {min(done, total):,.0f}/{total:,.0f} {note}", highlight=False, soft_wrap=True)
+        console.print(f"{label}: {min(done, total):,.0f}/{total:,.0f} {note}", soft_wrap=True)
 
     return advance

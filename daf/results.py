@@ -2,9 +2,10 @@
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +31,22 @@ def p_text(p_value: float | None) -> str:
     return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
 
 
+def level_text(level: float) -> str:
+    """A confidence level in percent, with as many digits as it has."""
+    return f"{100 * level:g}%"
+
+
+def json_ready(value: Any) -> Any:
+    """The same with numbers that JSON does not know as text (an effect size is infinite where nothing varies)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: json_ready(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_ready(item) for item in value]
+    return value
+
+
 @dataclass(frozen=True)
 class ResultTable:
     """A small table that can be printed, and written as CSV or Markdown.
@@ -43,21 +60,22 @@ class ResultTable:
     rows: tuple[tuple[str, ...], ...]
 
     def to_rich(self) -> "Table":
-        """The table for a terminal."""
+        """The table for a terminal. `Text` keeps rich from reading markup into names such as ``[/models/best.pt]``."""
         from rich.table import Table
+        from rich.text import Text
 
-        table = Table(title=self.title, title_justify="left", title_style="bold")
+        table = Table(title=Text(self.title, style="bold"), title_justify="left")
         for index, column in enumerate(self.columns):
             short = all(len(row[index]) <= SHORT for row in self.rows)
             table.add_column(
-                column,
+                Text(column),
                 justify="right" if index else "left",
                 overflow="fold",
                 no_wrap=short,
                 min_width=None if short else LEAST_WIDTH,
             )
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         return table
 
     def to_csv(self) -> str:

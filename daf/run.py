@@ -98,14 +98,14 @@ def tell_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | No
 
     from daf.tracking import ui_command
 
-    # In a file or a pipe there is no edge to wrap at.
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES)
+    # In a file or a pipe there is no edge to wrap at. Brackets and colons in names are no markup and no emoji.
+    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES, markup=False, emoji=False, highlight=False)
     for table in result.tables:
         console.print(table.to_rich())
     for note in result.notes:
-        console.print(note, soft_wrap=True, highlight=False)
-    console.print(f"Files: {output_dir}", soft_wrap=True, highlight=False)
-    console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True, highlight=False)
+        console.print(note, soft_wrap=True)
+    console.print(f"Files: {output_dir}", soft_wrap=True)
+    console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True)
 
 
 class _CarriedError(BaseException):

@@ -15,10 +15,10 @@ from daf.bridge.scoring import ScoredMatch
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.errors import DAFError
-from daf.evaluation import metric_name, unique_names
+from daf.evaluation import metric_name, tell_timeouts, unique_names, warn_about_untrained
 from daf.matches import Planner, log_matches, planner, play_matches, reliability
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import ResultTable, TaskResult
+from daf.results import ResultTable, TaskResult, level_text
 from daf.tracking import Tracker
 from daf.visualization import daf_plot_policy_comparison
 
@@ -264,6 +264,7 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     """
     plans = pickup_plans(config)
     candidate, *pool = plans[0].policies
+    warn_about_untrained(plans[0].policies, tracker)
     played = play_matches(config, plans)
     log_matches(tracker, "vor", played.records, played.failures)
     seeds = played.seeds
@@ -281,7 +282,11 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     result = VorResult(
         objective=overall.value,
         tables=_tables(candidate.name, missions, overall, plans),
-        notes=(*played.notes("vor"), *_notes(config, missions, [spec.name for spec in pool])),
+        notes=(
+            *played.notes("vor"),
+            *tell_timeouts(played.records),
+            *_notes(config, missions, [spec.name for spec in pool]),
+        ),
         candidate=candidate.name,
         pool=tuple(spec.name for spec in pool),
         missions=missions,
@@ -340,7 +345,7 @@ def estimate_cells(estimate: "Estimate", *, sign: bool = False) -> tuple[str, st
 
 def _notes(config: DAFConfig, missions: Sequence[Vor], pool: Sequence[str]) -> list[str]:
     notes = [
-        f"Pool order: {', '.join(pool)}. Intervals at {config.vor.level:.0%}, over seeds.",
+        f"Pool order: {', '.join(pool)}. Intervals at {level_text(config.vor.level)}, over seeds.",
         *_lost(config, missions),
     ]
     notes += reliability(len(missions[0].seeds))

@@ -20,7 +20,7 @@ from daf.bridge.scoring import vor_scores
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.evaluation import metric_name, unique_names
+from daf.evaluation import metric_name, tell_timeouts, unique_names, warn_about_untrained
 from daf.matches import Planner, Played, log_matches, planner, play_matches, reason, reliability
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
@@ -127,6 +127,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     """
     missions, policies = mission_specs(config), unique_names([p.spec() for p in config.tournament.policies])
     _check_teams(missions)
+    warn_about_untrained(policies, tracker)
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.tournament.seeds)
     make_plan = planner(config)
     solo = play_matches(config, solo_plans(missions, policies, seeds, make_plan))
@@ -175,6 +176,7 @@ def _notes(solo: Played, mixed: Played, failed: dict[str, str], config: DAFConfi
         " OpenSkill, mean ± standard deviation.",
         *_disqualifications(failed),
         *mixed.notes("tournament"),
+        *tell_timeouts((*solo.records, *mixed.records)),
         *([f"{lost} seeds were left out, since a match on them failed."] if lost else []),
     ]
 

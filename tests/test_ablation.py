@@ -1,6 +1,7 @@
 """Ablation: parts that are really off, and contributions that are theirs."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +10,18 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
-from daf.ablation import AblationResult, analyse, build_conditions, daf_policy_ablation
+from daf.ablation import AblationResult, _training_digest, analyse, build_conditions, daf_policy_ablation
 from daf.bridge.episode import policy_interface
 from daf.bridge.missions import build_mission
 from daf.bridge.policies import load_policy
 from daf.bridge.weights import zero_weights
 from daf.config import DAFConfig
-from daf.errors import DAFConfigError
+from daf.errors import DAFConfigError, DAFTrainingDivergedError
 from daf.records import MissionSpec, PolicySpec
 from daf.run import daf_run
 from daf.statistics import compare_two, paired_effects
 from daf.tracking import Tracker
+from daf.training import TrainingResult, daf_train
 
 Load = Callable[..., DAFConfig]
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
@@ -51,6 +53,9 @@ def test_contributions_and_interactions_by_hand() -> None:
     assert result.tables[1].rows[0][-1] == "each needs the other"
     assert result.tables[1].rows[0][1] == "+5.0000"
     assert result.means[()].value == pytest.approx(10 + noise.mean())
+    deaths = analyse(values, ["a", "b"], level=0.995, metric="agent/death").tables[0]
+    assert [row[-1] for row in deaths.rows] == ["raises", "raises"]
+    assert deaths.columns[2] == "99.5% interval"
 
 
 def test_a_part_without_an_effect_is_said_to_have_none() -> None:
@@ -240,6 +245,20 @@ def test_a_set_key_that_does_not_exist_is_named(tiny: Load, tracker: Tracker) ->
         daf_policy_ablation(tiny(*ABLATION, "+ablation.parts.a.set={mission.cog:1}"), tracker)
 
 
+@pytest.mark.parametrize(
+    ("value", "what"),
+    [
+        ("{variant:mining}", "variant is a group of keys; set one of them, such as variant.names."),
+        ("{variant.names:mining}", "variant.names: 'mining' is not valid"),
+        ("{policy:./nothing}", "nothing is neither a checkpoint folder"),
+        ("{policy.class_path.x:1}", "policy.class_path.x: class_path is a value and has no keys."),
+    ],
+)
+def test_a_set_value_of_the_wrong_kind_is_a_wrong_request(tiny: Load, tracker: Tracker, value: str, what: str) -> None:
+    with pytest.raises(DAFConfigError, match=rf"ablation\.parts\.a\.set: {re.escape(what)}"):
+        daf_policy_ablation(tiny(*ABLATION, f"+ablation.parts.a.set={value}"), tracker)
+
+
 def test_the_whole_way_through(tiny: Load, store: str) -> None:
     result = daf_run(tiny(*ABLATION, "+ablation.parts.work.set={policy:noop}", "evaluation.episodes=1"))
     assert isinstance(result, AblationResult)
@@ -280,3 +299,41 @@ def test_trained_without_a_part_and_played_with_it(tiny: Load, tracker: Tracker,
     assert len(runs) == 3
     assert runs["without learning, seed 42"].data.metrics["learning_rate"] == 0
     assert runs["everything on, seed 42"].data.metrics["learning_rate"] > 0
+    assert runs["without learning, seed 42"].data.params["optimizer.lr"] == "0.0"
+
+
+def test_an_ablation_that_broke_off_trains_only_what_is_missing(
+    tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny(
+        "task=ablation",
+        "variant=mining",
+        "ablation.trainings=1",
+        "training.num_steps=256",
+        "+ablation.parts.reward.without_variants=[miner]",
+        "evaluation.episodes=1",
+    )
+    variants = []
+
+    def train(config: DAFConfig, tracker: Tracker) -> TrainingResult:
+        variants.append(config.variant.names)
+        trained = daf_train(config, tracker)
+        if len(variants) == 2:
+            trained.model.write_bytes(b"half a file")
+            raise DAFTrainingDivergedError("made up")
+        return trained
+
+    monkeypatch.setattr("daf.training.daf_train", train)
+    with pytest.raises(DAFTrainingDivergedError):
+        daf_policy_ablation(config, tracker)
+    result = daf_policy_ablation(config, tracker)
+    with_miner, without = config.variant.names, tuple(name for name in config.variant.names if name != "miner")
+    assert variants == [with_miner, without, without]
+    assert len(result.records) == 2
+
+
+def test_a_training_is_taken_for_another_only_where_nothing_differs(tiny: Load) -> None:
+    plain = _training_digest("a", tiny())
+    assert _training_digest("a", tiny("output_dir=elsewhere", "evaluation.episodes=9")) == plain
+    for other in ("seed=7", "optimizer.lr=0.1", "training.gamma=0.5", "variant=miner", "policy=stateless"):
+        assert _training_digest("a", tiny(other)) != plain

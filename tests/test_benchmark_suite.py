@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,6 +149,12 @@ def test_missions_without_a_scale_are_named(tiny: Load, store: str) -> None:
     assert result.objective is None
     assert [table.title for table in result.tables] == ["Benchmark by mission"]
     assert any("No scripted policy beats noop on hello_world.energy_starved" in note for note in result.notes)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    stored = (Path(flat.output_dir) / "benchmark" / "benchmark.json").read_text()
+    assert json.loads(stored, parse_constant=refuse)["algorithms"][0]["score"]["value"] == "nan"
 
 
 def test_missions_that_cannot_be_built_are_named(tiny: Load, tracker: Tracker) -> None:

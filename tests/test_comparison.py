@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from daf.comparison import PairedScores, daf_compare_policies
+from daf.comparison import PairedScores, daf_compare_policies, paired_scores
 from daf.comparison.sequential import STOPPED_EARLY, with_sequential_decisions
+from daf.comparison.task import Played, conclude
 from daf.comparison.verdict import separating_metrics, verdict
 from daf.config import DAFConfig, daf_load_config
 from daf.environment_checks import daf_check_environment
@@ -180,6 +182,15 @@ def test_a_policy_that_always_fails_is_named(tiny: Load, tracker: Tracker) -> No
     """CoGames' chaos monkey raises at step 10 by design."""
     with pytest.raises(DAFError, match=r"no seed that every policy finished[\s\S]*chaos-monkey failed in 2"):
         daf_compare_policies(tiny("task=compare", "comparison.policies=[noop,chaos-monkey]"), tracker)
+    assert len((tracker.output_dir / "comparison" / "episodes.jsonl").read_text().splitlines()) == 2
+    assert "Chaos monkey" in (tracker.output_dir / "evaluation" / "failures.txt").read_text()
+
+
+def test_actions_that_were_too_slow_are_told(tracker: Tracker) -> None:
+    records = [replace(record(policy, seed), action_timeouts=(3, 0)) for policy in "ab" for seed in range(2)]
+    scores = paired_scores(records, [], ("a", "b"), ("m0",), "reward")
+    result = conclude(daf_load_config().comparison, Played(records, [], scores, None), tracker)
+    assert any(note.startswith("12 actions took longer") for note in result.notes)
 
 
 def test_fewer_than_two_policies_are_refused(tiny: Load, tracker: Tracker) -> None:
@@ -267,6 +278,21 @@ def test_too_few_episodes_are_told() -> None:
     assert first == "Nothing can be told apart: not enough episodes (4 of 5). Play more: evaluation.episodes=20."
 
 
+def test_episodes_that_cannot_reach_the_level_are_told() -> None:
+    """Equal sizes leave sign flips alone, and five of them have no p-value below 1/16."""
+    one, two = np.ones((2, 1, 5)), np.ones((2, 2, 5))
+    one[0] += 1.0
+    (first,) = verdict(*scored(one), [])
+    assert first == (
+        "Nothing can be told apart: 5 episodes per mission cannot reach the error rate of 0.05, however large the"
+        " difference; at least 6 are needed (evaluation.episodes=6)."
+    )
+    two[0] += [[1.0], [2.0]]
+    assert verdict(*scored(two), [])[0].startswith("a beats b")
+    (chance,) = verdict(*scored(np.random.default_rng(1).normal(size=(2, 1, 5))), [])
+    assert "lies within chance" in chance
+
+
 def test_a_metric_that_depends_on_the_seed_alone_is_told() -> None:
     values = np.tile(np.arange(20.0), (2, 1, 1))
     (first,) = verdict(*scored(values, "steps"), [])
@@ -324,7 +350,6 @@ def test_rounds_that_decide_nothing_say_what_to_raise() -> None:
 
 
 def test_seeds_that_somebody_did_not_finish_are_left_out_for_all() -> None:
-    from daf.comparison import paired_scores
     from daf.episodes import EpisodeFailure
     from daf.records import EpisodePlan, MissionSpec, PolicySpec
 

@@ -213,6 +213,19 @@ def test_the_task_tells_and_logs_behaviour(tiny: Load, tracker: Tracker, store: 
     assert "missions/episodes.jsonl" in [file.path for file in client.list_artifacts(tracker.run_id, "missions")]
 
 
+def test_failures_are_told_with_the_file_that_holds_them(
+    tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CoGames' chaos monkey raises at step 10 by design."""
+    monkeypatch.setattr("daf.mission_analysis.task._discovery", lambda mission, everything: [])
+    result = daf_show_missions(tiny("task=missions", "policy=noop", "evaluation.baselines=[chaos-monkey]"), tracker)
+    (note,) = [note for note in result.notes if "2 episodes failed, the first with chaos-monkey" in note]
+    assert note.endswith("All tracebacks: missions/failures.txt")
+    assert "Chaos monkey" in (tracker.output_dir / "missions" / "failures.txt").read_text()
+    rows = {row[0]: row[1] for row in result.tables[0].rows}
+    assert rows["success: reward > noop's on the same seed"].endswith("0 of 2")
+
+
 @pytest.mark.slow
 def test_everything_is_checked_on_request(tiny: Load, tracker: Tracker) -> None:
     """As measured of CoGames 0.17.1: 14 missions cannot be played as they are, and pairs fail only with multi_team."""

@@ -1,8 +1,10 @@
-"""Progress without a terminal."""
+"""Progress in a terminal and without one."""
 
 import pytest
 
 from daf.progress import progress
+
+NAMES = "[/models/best.pt] [type=value_error] :warning:"
 
 
 def test_plain_lines_are_few_and_the_last_is_complete(
@@ -17,3 +19,14 @@ def test_plain_lines_are_few_and_the_last_is_complete(
     assert lines[0] == "training: 100/1,000 at 100"
     assert lines[-1] == "training: 1,000/1,000 at 1000"
     assert len(lines) < 10
+
+
+@pytest.mark.parametrize("terminal", ["0", "1"])
+def test_names_are_shown_as_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, terminal: str
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", terminal)
+    monkeypatch.setenv("COLUMNS", "200")
+    with progress("evaluating", 1) as advance:
+        advance(1, NAMES)
+    assert NAMES in capsys.readouterr().err

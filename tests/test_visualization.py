@@ -97,3 +97,6 @@ def test_leaderboard_ranks_only_what_is_decided(tmp_path: Path) -> None:
     assert entries[-1]["rank"] == [3, 3]
     assert entries[-1]["mean"] == comparison.summary("last").mean.value
     assert "a\\|b" in (tmp_path / "leaderboard.md").read_text()
+    assert table.title == "Leaderboard"
+    assert table.columns[3] == "95% interval"
+    assert daf_generate_leaderboard(comparison, tmp_path, metric="agent/death").title.endswith("highest first")

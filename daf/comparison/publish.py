@@ -2,18 +2,17 @@
 
 import dataclasses
 import json
-import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from daf.comparison.scores import PairedScores
 from daf.comparison.tables import full_tables, pairs_table, summary_table
 from daf.evaluation import metric_name
-from daf.results import ALL_MISSIONS
+from daf.results import ALL_MISSIONS, json_ready
 from daf.tracking import Tracker
 from daf.visualization import (
     daf_export_comparison_html,
@@ -69,7 +68,7 @@ def daf_publish_comparison(
         "profiles": dataclasses.asdict(profiles),
         "sequential": dataclasses.asdict(sequential) if sequential else None,
     }
-    tracker.log_text(json.dumps(_json_ready(data), indent=1) + "\n", "comparison/comparison.json")
+    tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/comparison.json")
     daf_generate_leaderboard(comparison, folder, metric=scores.metric)
     for path in folder.glob("leaderboard.*"):
         tracker.log_file(path, "comparison")
@@ -148,14 +147,3 @@ def _plot_policies(
         metric=metric,
         title=title,
     )
-
-
-def _json_ready(value: Any) -> Any:
-    """The same with numbers that JSON does not know as text (an effect size is infinite where nothing varies)."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _json_ready(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json_ready(item) for item in value]
-    return value

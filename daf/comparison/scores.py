@@ -1,7 +1,7 @@
 """From episode records to the array that the statistics take."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,6 +64,15 @@ def paired_scores(
         values=values,
         incomplete=tuple(sorted(set(seeds) - set(complete))),
     )
+
+
+def tell_incomplete(scores: PairedScores) -> Iterator[str]:
+    """A sentence about the seeds that are left out, if any are."""
+    if scores.incomplete:
+        yield (
+            f"{len(scores.incomplete)} seeds are left out for every policy because an episode failed on them; if"
+            " failing goes with playing badly, the policy that failed looks better than it is."
+        )
 
 
 def _why_no_seed(failures: Sequence[EpisodeFailure]) -> str:

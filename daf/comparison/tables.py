@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from daf.comparison.scores import PairedScores
 from daf.comparison.verdict import short_decision
-from daf.results import ALL_MISSIONS, ResultTable, number_text, p_text
+from daf.results import ALL_MISSIONS, ResultTable, level_text, number_text, p_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairResult, PerformanceProfiles
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def summary_table(comparison: "Comparison", metric: str) -> ResultTable:
     """Every policy's mean, IQM and spread, over all missions and on each."""
-    columns = ("policy", *_mission_column(comparison), "episodes", f"mean {metric}", f"{comparison.level:.0%} interval")
+    interval = f"{level_text(comparison.level)} interval"
+    columns = ("policy", *_mission_column(comparison), "episodes", f"mean {metric}", interval)
     rows = []
     for summary in comparison.summaries:
         if not _shown(comparison, summary.mission):
@@ -38,7 +39,7 @@ def pairs_table(comparison: "Comparison") -> ResultTable:
         rows.append(
             (f"{pair.first} - {pair.second}", *where, *cells, f"{improvement:.2f}", short_decision(pair)),
         )
-    heads = ("difference", f"{comparison.level:.0%} interval", "p (corrected)", "P(first higher)", "decision")
+    heads = ("difference", f"{level_text(comparison.level)} interval", "p (corrected)", "P(first higher)", "decision")
     return ResultTable("Pairs", ("pair", *_mission_column(comparison), *heads), tuple(rows))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.comparison.publish import daf_publish_comparison, score_profiles
-from daf.comparison.scores import PairedScores, paired_scores
+from daf.comparison.scores import PairedScores, paired_scores, tell_incomplete
 from daf.comparison.sequential import with_sequential_decisions
 from daf.comparison.tables import pairs_table, summary_table
 from daf.comparison.verdict import verdict
@@ -17,7 +17,14 @@ from daf.config.schemas import DAFComparisonConfig, DAFConfig
 from daf.environment_checks import TOO_FEW_POLICIES, mission_specs
 from daf.episodes import EpisodeFailure
 from daf.errors import DAFConfigError
-from daf.evaluation import plan_episodes, play_with_progress, tell_failures, unique_names, warn_about_untrained
+from daf.evaluation import (
+    plan_episodes,
+    play_with_progress,
+    tell_failures,
+    tell_timeouts,
+    unique_names,
+    warn_about_untrained,
+)
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
 from daf.tracking import Tracker
@@ -86,11 +93,11 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
         *verdict(comparison, scores, played.records),
         *_told_rounds(played.sequential, options.max_episodes),
         *_told_length(played.records),
-        *_told_incomplete(scores),
+        *tell_incomplete(scores),
         *tell_failures(played.failures),
+        *tell_timeouts(played.records),
         *_told_warnings(comparison),
     )
-    _log_episodes(played, tracker)
     profiles = score_profiles(scores, comparison.level)
     folder = daf_publish_comparison(comparison, scores, profiles, notes, tracker, sequential=played.sequential)
     return ComparisonResult(
@@ -125,6 +132,8 @@ def _play(
                 records.append(outcome)
             else:
                 failures.append(outcome)
+        # Before anything is computed: what was played is kept, whatever happens later.
+        _log_episodes(records, failures, tracker)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
         if options.margin is None or options.stopping == "fixed":
             return Played(records, failures, scores, None)
@@ -159,14 +168,6 @@ def _told_length(records: Sequence[EpisodeRecord]) -> Iterator[str]:
     yield f"Episodes of {steps} steps (mission.max_steps); what holds for these may not hold for longer ones."
 
 
-def _told_incomplete(scores: PairedScores) -> Iterator[str]:
-    if scores.incomplete:
-        yield (
-            f"{len(scores.incomplete)} seeds are left out for every policy because an episode failed on them; if"
-            " failing goes with playing badly, the policy that failed looks better than it is."
-        )
-
-
 def _told_warnings(comparison: "Comparison") -> Iterator[str]:
     """Every warning once, with the policies whom it concerns unless those are all."""
     for warning in comparison.warnings:
@@ -175,9 +176,9 @@ def _told_warnings(comparison: "Comparison") -> Iterator[str]:
         yield f"Note: {names}{warning}."
 
 
-def _log_episodes(played: Played, tracker: Tracker) -> None:
-    lines = "".join(f"{json.dumps(record.to_dict())}\n" for record in played.records)
+def _log_episodes(records: Sequence[EpisodeRecord], failures: Sequence[EpisodeFailure], tracker: Tracker) -> None:
+    lines = "".join(f"{json.dumps(record.to_dict())}\n" for record in records)
     tracker.log_text(lines, "comparison/episodes.jsonl")
-    if played.failures:
-        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in played.failures)
+    if failures:
+        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in failures)
         tracker.log_text(text, "evaluation/failures.txt")

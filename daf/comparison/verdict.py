@@ -1,5 +1,6 @@
 """What a comparison says in plain sentences, above all when it can say nothing."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -111,11 +112,31 @@ def _why_nothing(
     if not pairs[0].tests:  # played in rounds
         more = " Raise comparison.max_episodes." if any("undecided" in pair.decision for pair in pairs) else ""
         return " ".join(_tie(pair) for pair in pairs) + more
+    if _out_of_reach(pairs[0]):
+        return _too_few(comparison)
     widest = max(pairs, key=lambda pair: abs(pair.difference.value))
     needed = fixed_sample_size(0.5, level=comparison.level)
     return (
         f"the largest difference lies within chance. {_tie(widest)} To find a difference of half a standard deviation"
         f" in 9 of 10 cases, one pair needs {needed} episodes per mission (evaluation.episodes={needed})."
+    )
+
+
+def _out_of_reach(pair: "PairResult") -> bool:
+    """Whether sign flips of so few episodes cannot reach the level, and normal theory did not decide in their place."""
+    from daf.statistics.comparison import NORMAL_THEORY
+
+    return pair.tests["permutation"].p_value is None and NORMAL_THEORY not in pair.warnings
+
+
+def _too_few(comparison: "Comparison") -> str:
+    from daf.statistics.significance import sign_flips_needed
+
+    alpha = 1 - comparison.level
+    needed = math.ceil(sign_flips_needed(alpha) / len(comparison.missions))
+    return (
+        f"{comparison.episodes_per_mission} episodes per mission cannot reach the error rate of {alpha:.2g}, however"
+        f" large the difference; at least {needed} are needed (evaluation.episodes={needed})."
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from daf.evaluation import LEVEL
 from daf.records import EpisodeRecord
-from daf.results import ResultTable
+from daf.results import ResultTable, level_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,9 +112,8 @@ def daf_analyze_mission(
     rows.append(("episodes", *(str(len(records[policy])) for policy in policies)))
     success = [_successes(records[policy], success_metric, success_threshold, reference) for policy in policies]
     rows.append((f"success: {success_metric} > {limit}", *(_share_cell(*counts) for counts in success)))
-    return ResultTable(
-        f"Behaviour on {first.mission} ({LEVEL:.0%} intervals over episodes)", ("behaviour", *policies), tuple(rows)
-    )
+    title = f"Behaviour on {first.mission} ({level_text(LEVEL)} intervals over episodes)"
+    return ResultTable(title, ("behaviour", *policies), tuple(rows))
 
 
 def _successes(

@@ -1,6 +1,5 @@
 """`task=missions`: missions and variants with what is wrong with them, and behaviour on the selected missions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -8,17 +7,8 @@ import numpy as np
 
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
-from daf.episodes import EpisodeFailure
-from daf.errors import DAFError
-from daf.evaluation import (
-    LEVEL,
-    metric_name,
-    plan_episodes,
-    play_with_progress,
-    tell_failures,
-    unique_names,
-    warn_about_untrained,
-)
+from daf.evaluation import LEVEL, metric_name, plan_episodes, tell_timeouts, unique_names, warn_about_untrained
+from daf.matches import log_matches, play_matches
 from daf.mission_analysis.behaviour import Correlation, daf_analyze_mission, daf_metric_correlations, episode_behaviour
 from daf.mission_analysis.discovery import (
     conflict_table,
@@ -30,7 +20,7 @@ from daf.mission_analysis.discovery import (
 )
 from daf.progress import progress
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import ResultTable, TaskResult
+from daf.results import ResultTable, TaskResult, level_text
 from daf.tracking import Tracker
 
 TOLD_CORRELATIONS = 10
@@ -72,23 +62,21 @@ def _behaviours(
     asked = (*(evaluation.policies or (config.policy,)), *evaluation.baselines)
     policies = unique_names([policy.spec() for policy in asked])
     warn_about_untrained(policies, tracker)
-    # Not in the list of policies, whatever else is called noop there.
-    idle = PolicySpec(name="noop", class_path="noop")
+    # Apart from the list of policies, whatever is called noop there.
+    *_, idle = unique_names([*policies, PolicySpec(name="noop", class_path="noop")])
     players = [*policies, *([idle] if analysis.success_threshold is None else [])]
-    pairs = [(mission, policy) for mission in missions for policy in players]
-    plans = [plan_episodes(config, mission, policy) for mission, policy in pairs]
-    outcomes = iter(play_with_progress(config, [plan for part in plans for plan in part]))
-    played = [[next(outcomes) for _ in part] for part in plans]
-    failures = [outcome for part in played for outcome in part if isinstance(outcome, EpisodeFailure)]
-    records = [[outcome for outcome in part if isinstance(outcome, EpisodeRecord)] for part in played]
-    if not any(records):
-        raise DAFError(f"no episode could be played. The first failed with:\n{failures[0].traceback}")
-    lines = [json.dumps(record.to_dict()) for part in records for record in part]
-    tracker.log_text("".join(f"{line}\n" for line in lines), "missions/episodes.jsonl")
-    tables, notes = [], [*tell_failures(failures), *_tell_few(evaluation.episodes)]
+    plans = [plan for mission in missions for policy in players for plan in plan_episodes(config, mission, policy)]
+    played = play_matches(config, plans)
+    log_matches(tracker, "missions", played.records, played.failures)
+    tables: list[ResultTable] = []
+    notes = [*played.notes("missions"), *tell_timeouts(played.records), *_tell_few(evaluation.episodes)]
     for mission in missions:
-        own = [part for (where, _), part in zip(pairs, records, strict=True) if where == mission]
-        by_policy = {policy.name: part for policy, part in zip(policies, own, strict=False) if part}
+        own: dict[str, list[EpisodeRecord]] = {}
+        for record in played.records:
+            if record.mission_name == mission.name:
+                own.setdefault(record.policies[0], []).append(record)
+        reference = {record.seed: record.value(analysis.success_metric) for record in own.get(idle.name, [])}
+        by_policy = {policy.name: own[policy.name] for policy in policies if policy.name in own}
         if not by_policy:
             continue
         move_energy = mission_facts(mission).move_energy
@@ -98,7 +86,7 @@ def _behaviours(
                 move_energy=move_energy,
                 success_metric=analysis.success_metric,
                 success_threshold=analysis.success_threshold,
-                reference={record.seed: record.value(analysis.success_metric) for record in own[-1]},
+                reference=reference,
             )
         )
         _log_behaviour(by_policy, mission, move_energy, tracker)
@@ -142,7 +130,7 @@ def _correlations(
         rows.append([(policy, *_correlation_cells(one)) for one in found])
     if not any(rows):
         return [], notes
-    title = f"What goes with {metric} on {mission.name} (Spearman, {LEVEL:.0%} intervals)"
+    title = f"What goes with {metric} on {mission.name} (Spearman, {level_text(LEVEL)} intervals)"
     columns = ("policy", "metric", "correlation", "interval", "p (corrected)", "episodes")
     complete = ResultTable(title, columns, tuple(row for part in rows for row in part))
     tracker.log_text(complete.to_csv(), f"missions/correlations_{metric_name(mission.name).replace('/', '_')}.csv")

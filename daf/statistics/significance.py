@@ -21,6 +21,7 @@ from daf.statistics.results import TestResult
 
 _ROTATION_FACTOR = 1.1
 _WORST_ATTAINABLE = 0.8  # of the asked level
+_FLOAT_BITS = 53  # steps of the attainable levels finer than this cannot be told apart
 
 IDENTICAL = "identical in every episode"
 CONSTANT = "no variance to test the difference against"
@@ -108,7 +109,7 @@ def _signed_ranks(differences: Array) -> Array:
 
 def _attainable(episodes: int, alpha: float) -> float:
     """Largest level up to `alpha` at which a two-sided sign-flip test of so many episodes can reject."""
-    half = 2.0 ** (episodes - 1)
+    half = 2.0 ** min(episodes - 1, _FLOAT_BITS)
     return float(np.floor(alpha * half) / half)
 
 

@@ -38,7 +38,7 @@ def live_view() -> Iterator[Show]:
 
 def _print(console: Console, status: SweepStatus, event: str) -> None:
     if event:
-        console.print(f"{event} | {status}", highlight=False, soft_wrap=True, markup=False)
+        console.print(f"{event} | {status}", highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def _table(status: SweepStatus, running: Mapping[str, str], events: list[str]) -> "Table":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from daf.results import level_text
 from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def daf_plot_policy_comparison(
             )
         axes.set_yticks(range(len(names)), [f"{name}\n(n = {len(samples[name])})" for name in names])
         axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlabel(f"{metric}; line: {level:.0%} interval of the mean, dots: {units}")
+        axes.set_xlabel(f"{metric}; line: {level_text(level)} interval of the mean, dots: {units}")
         axes.set_title(title, loc="left", fontsize=10)
         axes.grid(axis="y", visible=False)
     return path
@@ -88,7 +89,9 @@ def daf_plot_pair_differences(
         labels = [f"{pair.first} - {pair.second}\n(n = {pair.episodes})" for pair in pairs]
         axes.set_yticks(range(len(pairs)), labels)
         axes.set_ylim(len(pairs) - 0.4, -0.6)
-        axes.set_xlabel(f"difference in {metric}\nline: {level:.0%} interval, filled: significant after correction")
+        axes.set_xlabel(
+            f"difference in {metric}\nline: {level_text(level)} interval, filled: significant after correction"
+        )
         axes.set_title(title, loc="left", fontsize=10)
         axes.grid(axis="y", visible=False)
     return path
@@ -110,7 +113,7 @@ def daf_plot_performance_profiles(
             axes.fill_between(profiles.thresholds, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(f"{metric} (threshold)")
-        axes.set_ylabel(f"share of episodes above it\n(n = {episodes} a policy, band: {profiles.level:.0%})")
+        axes.set_ylabel(f"share of episodes above it\n(n = {episodes} a policy, band: {level_text(profiles.level)})")
         axes.set_title(title, loc="left", fontsize=10)
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return path

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daf.results import ResultTable
+from daf.results import ResultTable, level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison
@@ -20,8 +20,11 @@ def daf_generate_leaderboard(comparison: "Comparison", folder: Path, *, metric: 
         The table, the highest mean first.
     """
     entries = sorted((_entry(comparison, policy) for policy in comparison.policies), key=lambda entry: -entry.mean)
-    columns = ("policy", "rank", f"mean {metric}", f"{comparison.level:.0%} interval", "IQM", "above", "below")
-    table = ResultTable("Leaderboard", columns, tuple(entry.cells() for entry in entries))
+    interval = f"{level_text(comparison.level)} interval"
+    columns = ("policy", "rank", f"mean {metric}", interval, "IQM", "above", "below")
+    # Of a stat, such as deaths, the highest need not be the best.
+    title = "Leaderboard" if metric == "reward" else f"Leaderboard by {metric}, highest first"
+    table = ResultTable(title, columns, tuple(entry.cells() for entry in entries))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "leaderboard.csv").write_text(table.to_csv())
     (folder / "leaderboard.md").write_text(table.to_markdown())

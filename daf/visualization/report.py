@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from daf.results import ALL_MISSIONS, number_text, p_text
+from daf.results import ALL_MISSIONS, level_text, number_text, p_text
 from daf.visualization.html import Child, Markup, document, element
 from daf.visualization.report_tables import comparison_tables, interval_text
 from daf.visualization.style import COLOURS
@@ -75,7 +75,8 @@ def _header(title: str, comparison: "Comparison") -> Markup:
     counts = (
         f"{len(comparison.policies)} policies, {len(comparison.missions)} "
         f"{'mission' if len(comparison.missions) == 1 else 'missions'}, {comparison.episodes_per_mission} episodes per"
-        f" policy and mission, {comparison.level:.0%} level, {'paired by seed' if comparison.paired else 'not paired'}"
+        f" policy and mission, {level_text(comparison.level)} level,"
+        f" {'paired by seed' if comparison.paired else 'not paired'}"
     )
     words = element("div", element("h1", title), element("p", counts, class_="soft"))
     return element("header", words, element("button", "Dark", id="theme", type="button", hidden=True))
@@ -184,13 +185,14 @@ def _means(comparison: "Comparison", samples: NDArray[np.float64], seeds: Sequen
             )
             for index, summary in enumerate(summaries)
         ]
-        caption = f"{metric}: mean with its {comparison.level:.0%} interval; dots: {values.shape[1]} episodes"
+        interval = f"{level_text(comparison.level)} interval"
+        caption = f"{metric}: mean with its {interval}; dots: {values.shape[1]} episodes"
         figures.append(_figure(heading, rows, axis, caption))
     return [element("h2", "Means"), KEYS, element("div", figures, class_="figures")]
 
 
 def _summary_tip(summary: "Summary", comparison: "Comparison") -> str:
-    interval = f"{comparison.level:.0%} interval {interval_text(summary.mean)}"
+    interval = f"{level_text(comparison.level)} interval {interval_text(summary.mean)}"
     return f"{summary.policy}: mean {number_text(summary.mean.value)}, {interval}, n = {summary.episodes}"
 
 
@@ -216,7 +218,8 @@ def _differences(comparison: "Comparison", metric: str) -> Child:
             )
             for pair in pairs
         ]
-        caption = f"difference in mean {metric} with its {comparison.level:.0%} interval; filled: decided by the test"
+        interval = f"{level_text(comparison.level)} interval"
+        caption = f"difference in mean {metric} with its {interval}; filled: decided by the test"
         figures.append(_figure(heading, rows, axis, caption))
     return [element("h2", "Differences"), KEYS, element("div", figures, class_="figures")]
 
@@ -282,8 +285,8 @@ def _profiles(profiles: "PerformanceProfiles", metric: str, episodes: int) -> Ch
         for i, name in enumerate(profiles.policies)
     ]
     caption = (
-        f"share of episodes (n = {episodes} a policy) with {metric} above the value below; band: {profiles.level:.0%}"
-        " interval at each point"
+        f"share of episodes (n = {episodes} a policy) with {metric} above the value below;"
+        f" band: {level_text(profiles.level)} interval at each point"
     )
     figure = element("figure", plot, x_labels, element("ul", legend, class_="legend"), element("figcaption", caption))
     keys = "Point at a curve, or tab to the figure: left and right move along it, up and down change the curve."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from daf.results import ALL_MISSIONS, number_text, p_text
+from daf.results import ALL_MISSIONS, level_text, number_text, p_text
 from daf.visualization.html import Child, Markup, element
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def comparison_tables(
     shown |= {mission: mission for mission in comparison.missions}
     if len(comparison.missions) == 1:
         shown = {None: comparison.missions[0]}
-    level = f"{comparison.level:.0%} interval"
+    level = f"{level_text(comparison.level)} interval"
     pairs = [pair for pair in comparison.pairs if pair.mission in shown]
     tests = [(pair, name, test) for pair in pairs for name, test in pair.tests.items()]
     episodes = [

@@ -301,3 +301,9 @@ def test_mean_with_interval_of_several_missions_is_that_of_a_summary() -> None:
     summary = compare(sample[None], ["p"], ["a", "b"], rng=np.random.default_rng(1)).summary("p")
     assert result.interval == summary.mean.interval
     assert result.value == pytest.approx(sample.mean())
+
+
+def test_many_episodes_are_compared() -> None:
+    """More assignments of signs than a float can count."""
+    scores = np.random.default_rng(2).normal(size=(2, 1, 1025)) + np.array([1.0, 0.0])[:, None, None]
+    assert _compare(scores, ("a", "b"), ("m",)).pair("a", "b").significant
