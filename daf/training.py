@@ -1,13 +1,12 @@
 """`task=train`: train a policy, stream its metrics, keep its checkpoints."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from daf.bridge.policies import file_digest
-from daf.bridge.trainer import EpochReport, TrainingOutcome, load_state, train
+from daf.bridge.policies import file_digest, resolve_policy
+from daf.bridge.trainer import STATE_FILE, EpochReport, TrainingOutcome, load_state, policy_to_train, train
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import is_run_id
 from daf.errors import DAFConfigError, DAFInterruptedError, Problem
@@ -48,6 +47,9 @@ def daf_train(
         DAFInterruptedError: Ctrl-C; a checkpoint was saved and logged.
     """
     resume_from = _resume_folder(config, tracker)
+    checkpoint_dir = tracker.output_dir / CHECKPOINTS
+    # Before the training, so that the run can be resumed however it ends.
+    tracker.set_tags({"daf.checkpoint_dir": checkpoint_dir.absolute()})
     total = config.training.num_steps
     curve: list[tuple[int, float]] = []
     with progress("training", total) as advance:
@@ -60,7 +62,7 @@ def daf_train(
             advance(report.agent_steps, f"{reward}{report.metrics['SPS']:,.0f} steps/s")
             on_epoch(report)
 
-        outcome = train(config, tracker.output_dir / CHECKPOINTS, resume_from=resume_from, on_epoch=after_epoch)
+        outcome = train(config, checkpoint_dir, resume_from=resume_from, on_epoch=after_epoch)
     digest = _log_checkpoint(outcome, tracker)
     if outcome.interrupted:
         raise DAFInterruptedError(
@@ -81,27 +83,43 @@ def daf_train(
 
 
 def _resume_folder(config: DAFConfig, tracker: Tracker) -> Path | None:
-    """The checkpoint folder behind `training.resume`, fetched from MLflow where it is no longer on this disk."""
+    """The checkpoint folder behind `training.resume`, once it is known that the training can go on from it."""
     resume = config.training.resume
     if resume is None:
         return None
-    folder = Path(resume).expanduser()
-    if is_run_id(resume):
-        tags = tracker.run_tags(resume)
-        folder = Path(tags.get("daf.checkpoint_dir", ""))
-        if not (folder / "trainer_state.pt").is_file():
-            folder = tracker.fetch_artifacts(resume, CHECKPOINTS, Path(tempfile.mkdtemp(prefix="daf-resume-")))
+    folder = _folder_of_run(resume, tracker) if is_run_id(resume) else Path(resume).expanduser()
     try:
         state = load_state(folder)
-    except FileNotFoundError as error:
+        resolve_policy(policy_to_train(config, folder))
+    except (FileNotFoundError, ValueError) as error:
         raise DAFConfigError([Problem("training.resume", str(error))]) from error
+    done = state["global_step"]
+    if done >= config.training.num_steps:
+        what = f"{config.training.num_steps} agent steps are done already: {folder} holds {done}."
+        raise DAFConfigError([Problem("training.num_steps", what, f"Give more than {done}.")])
     saved, asked = state["optimizer_state_dict"]["param_groups"][0].get("initial_lr"), config.optimizer.lr
     if saved is not None and saved != asked:
         tracker.warn(
             f"The resumed schedule goes on from its own learning rate {saved:g}; optimizer.lr={asked:g} is not used."
         )
-    tracker.set_tags({"daf.resumed_from": resume, "daf.resumed_at_step": state["global_step"]})
+    tracker.set_tags({"daf.resumed_from": resume, "daf.resumed_at_step": done})
     return folder
+
+
+def _folder_of_run(run_id: str, tracker: Tracker) -> Path:
+    """A run's checkpoint folder, fetched from MLflow where it is no longer on this disk."""
+    from mlflow.exceptions import MlflowException
+
+    folder = tracker.run_tags(run_id).get("daf.checkpoint_dir")
+    if folder and (Path(folder) / STATE_FILE).is_file():
+        return Path(folder)
+    fetched = tracker.output_dir / "resumed"
+    fetched.mkdir(exist_ok=True)
+    try:
+        return tracker.fetch_artifacts(run_id, CHECKPOINTS, fetched)
+    except MlflowException as error:
+        what = f"run {run_id} left no checkpoint, neither on this disk nor in MLflow: {error.message}"
+        raise DAFConfigError([Problem("training.resume", what)]) from error
 
 
 def _log_checkpoint(outcome: TrainingOutcome, tracker: Tracker) -> str:
@@ -109,7 +127,7 @@ def _log_checkpoint(outcome: TrainingOutcome, tracker: Tracker) -> str:
     digest = file_digest(outcome.model)
     for name in (outcome.model.name, "trainer_state.pt", "policy_spec.json"):
         tracker.log_file(outcome.checkpoint_dir / name, CHECKPOINTS)
-    tracker.set_tags({"daf.checkpoint_dir": outcome.checkpoint_dir.absolute(), "daf.checkpoint_sha256": digest})
+    tracker.set_tags({"daf.checkpoint_sha256": digest})
     tracker.log_metrics(
         {"train/agent_steps": outcome.agent_steps, "train/seconds": outcome.seconds}, step=outcome.agent_steps
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from daf.bridge import trainer
@@ -63,6 +64,7 @@ def test_an_interrupt_keeps_everything_and_a_run_id_resumes_it(
     result = daf_run(tiny("training.num_steps=1024", f"training.resume={run_id}", f"output_dir={tmp_path / 'second'}"))
     assert isinstance(result, TrainingResult)
     assert [step for step, _ in result.curve][-1] == 1024
+    assert (tmp_path / "second" / "resumed" / "checkpoints" / "trainer_state.pt").is_file()
     assert trainer.load_state(result.checkpoint_dir)["update"] == 4
     (second,) = client.search_runs([run.info.experiment_id], f"tags.`daf.resumed_from` = '{run_id}'")  # type: ignore[attr-defined]
     assert (second.info.status, second.data.tags["daf.resumed_at_step"]) == ("FINISHED", "512")
@@ -82,3 +84,53 @@ def test_resuming_from_what_is_not_there(tiny: Load, tracker: Tracker, tmp_path:
     with pytest.raises(DAFConfigError, match="holds no trainer_state"):
         daf_run(tiny("training.resume=/nowhere"))
     assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_crashed_run_is_resumed_by_its_id(
+    tiny: Load, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported = trainer.EpochReport
+
+    def crashing(*args: object) -> object:
+        report = reported(*args)  # type: ignore[arg-type]
+        if report.epoch == 2:
+            raise ValueError("no luck")
+        return report
+
+    monkeypatch.setattr(trainer, "EpochReport", crashing)
+    with pytest.raises(ValueError, match="no luck"):
+        daf_run(tiny("training.num_steps=768", "training.checkpoint_interval=1"))
+    monkeypatch.undo()
+    _, run = only_run(store)
+    run_id = run.info.run_id  # type: ignore[attr-defined]
+    resume = ("training.num_steps=768", f"training.resume={run_id}", f"output_dir={tmp_path / 'second'}")
+    result = daf_run(tiny(*resume))
+    assert isinstance(result, TrainingResult)
+    assert [step for step, _ in result.curve] == [768]
+    (tmp_path / "out" / "checkpoints").rename(tmp_path / "moved")
+    with pytest.raises(DAFConfigError, match=r"training.resume: run \w+ left no checkpoint"):
+        daf_run(tiny(*resume))
+
+
+@pytest.fixture
+def trained(tiny: Load, tmp_path: Path) -> Path:
+    """A checkpoint folder of 64 asked and 256 played agent steps."""
+    return trainer.train(tiny("training.num_steps=64"), tmp_path / "first" / "checkpoints").checkpoint_dir
+
+
+def test_resuming_what_is_done(tiny: Load, tracker: Tracker, trained: Path) -> None:
+    with pytest.raises(DAFConfigError, match=r"training.num_steps: .* holds 256. Give more than 256."):
+        daf_train(tiny(f"training.resume={trained}", "training.num_steps=256"), tracker)
+
+
+def test_resuming_another_policy(tiny: Load, tracker: Tracker, trained: Path) -> None:
+    with pytest.raises(DAFConfigError, match=r"training.resume: .* holds a .*LSTMPolicy, not a .*StatelessPolicy"):
+        daf_train(tiny(f"training.resume={trained}", "policy=stateless"), tracker)
+
+
+def test_resuming_a_checkpoint_of_cogames_own(tiny: Load, tracker: Tracker, trained: Path) -> None:
+    state = trainer.load_state(trained)
+    del state["scheduler_state_dict"], state["torch_rng_state"]
+    torch.save(state, trained / "trainer_state.pt")
+    with pytest.raises(DAFConfigError, match=rf"lacks scheduler_state_dict, torch.*policy.weights={trained}"):
+        daf_train(tiny(f"training.resume={trained}"), tracker)

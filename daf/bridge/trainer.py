@@ -3,11 +3,13 @@
 import io
 import logging
 import math
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,9 @@ from daf.bridge.imports import contained, seed_everything
 from daf.bridge.missions import build_mission
 from daf.bridge.policies import resolve_policy
 from daf.config.schemas import DAFConfig
-from daf.errors import DAFTrainingDivergedError
+from daf.errors import DAFError, DAFTrainingDivergedError
 from daf.interrupts import interrupt_deferred
+from daf.records import PolicySpec
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +88,7 @@ def train(
 
     Raises:
         DAFTrainingDivergedError: a parameter became NaN or infinite.
+        DAFError: a process that plays environments died.
     """
     with contained():
         import cogames.train as cogames_train
@@ -95,13 +99,16 @@ def train(
     seed_everything(config.seed)
     session = _Session(config, checkpoint_dir, resume_from, on_epoch)
     started = time.perf_counter()
-    with warnings.catch_warnings(), _installed(cogames_train, session):
+    device = torch.device(resolve_device(config.device))
+    # CoGames tells PufferLib the type of the device only: "cuda" is then the current one.
+    current_device = torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+    with warnings.catch_warnings(), _installed(cogames_train, session), current_device:
         warnings.filterwarnings("ignore", message="In CPU autocast")
         try:
             cogames_train.train(
                 env_cfg=env_config,
                 policy_class_path=session.policy.class_path,
-                device=torch.device(resolve_device(config.device)),
+                device=device,
                 initial_weights_path=session.initial_weights,
                 num_steps=config.training.num_steps,
                 checkpoints_path=checkpoint_dir.parent,
@@ -145,22 +152,28 @@ class _Session:
         self.checkpoint_dir = checkpoint_dir
         self.on_epoch = on_epoch
         self.state = load_state(resume_from) if resume_from else None
-        self.policy = resolve_policy(config.policy.spec())
+        self.policy = resolve_policy(policy_to_train(config, resume_from))
         self.initial_weights = self.policy.data_path
+        # This training's own, oldest first. Others in the folder, of a training before it, are not ours to drop.
+        self.models: list[Path] = []
         if resume_from and self.state:
             self.initial_weights = str(resume_from / self.state["model_name"])
+            if resume_from.resolve() == checkpoint_dir.resolve():
+                models = sorted(checkpoint_dir.glob("model_*.pt"))
+                self.models = [model for model in models if model.name <= self.state["model_name"]]
+        self.vecenv: Any = None
         self.trainer: Any = None
         form = KNOWN_FORMS.get(self.policy.class_path)
         self.zero_padding = config.training.evaluation_padding and form is not None and form.zero_padding
 
     def clean_up(self) -> None:
         """Stops what an exception inside CoGames' loop leaves behind."""
-        if self.trainer is None:
-            return
-        self.trainer.utilization.stop()
-        self.trainer.utilization.join()
-        if not self.trainer.closed:
-            self.trainer.vecenv.close()
+        if self.trainer is not None:
+            self.trainer.utilization.stop()
+            self.trainer.utilization.join()
+        if self.trainer is None or not self.trainer.closed:
+            if self.vecenv is not None:
+                self.vecenv.close()
         elif (self.checkpoint_dir / _model_name(self.trainer.epoch)).is_file():
             # CoGames' own spec, written last, lacks the init arguments.
             self.write_spec(_model_name(self.trainer.epoch))
@@ -181,15 +194,22 @@ class _Session:
 
 @contextmanager
 def _installed(cogames_train: Any, session: _Session) -> Iterator[None]:
-    """Puts our trainer, policy loader and a silent console into `cogames.train` for the duration of one call."""
+    """Puts our trainer, loaders and a silent console into `cogames.train` for the duration of one call."""
     originals = (cogames_train.pufferl.PuffeRL, cogames_train.initialize_or_load_policy, cogames_train.Console)
-    load = cogames_train.initialize_or_load_policy
+    load, make = cogames_train.initialize_or_load_policy, cogames_train.pvector.make
 
     def load_with_arguments(interface: Any, spec: Any) -> Any:
         # train() builds its own spec, without the init arguments.
         spec.init_kwargs = dict(session.policy.init_kwargs)
         return load(interface, spec)
 
+    def make_environments(*args: Any, backend: Any, **kwargs: Any) -> Any:
+        forks = backend is cogames_train.pvector.Multiprocessing
+        with _interrupt_ignored() if forks else nullcontext():
+            session.vecenv = make(*args, backend=backend, **kwargs)
+        return session.vecenv
+
+    cogames_train.pvector.make = make_environments
     cogames_train.pufferl.PuffeRL = _trainer_class(originals[0], session)
     cogames_train.initialize_or_load_policy = load_with_arguments
     cogames_train.Console = lambda: originals[2](file=io.StringIO())
@@ -197,6 +217,20 @@ def _installed(cogames_train: Any, session: _Session) -> Iterator[None]:
         yield
     finally:
         cogames_train.pufferl.PuffeRL, cogames_train.initialize_or_load_policy, cogames_train.Console = originals
+        cogames_train.pvector.make = make
+
+
+@contextmanager
+def _interrupt_ignored() -> Iterator[None]:
+    """Processes started in it never hear Ctrl-C. A terminal sends it to all, but the trainer alone must act on it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def trainer_settings(config: DAFConfig, total_agents: int, use_rnn: bool) -> dict[str, Any]:
@@ -210,8 +244,9 @@ def trainer_settings(config: DAFConfig, total_agents: int, use_rnn: bool) -> dic
     horizon = training.bptt_horizon or (64 if use_rnn else 1)
     batch = total_agents * horizon
     minibatch = min(training.minibatch_size, batch) // horizon * horizon
-    if minibatch > training.max_minibatch_size:
-        minibatch -= minibatch % training.max_minibatch_size
+    largest = max(training.max_minibatch_size // horizon, 1) * horizon
+    if minibatch > largest:
+        minibatch -= minibatch % largest
     return {
         "learning_rate": optimizer.lr,
         "adam_beta1": optimizer.beta1,
@@ -233,7 +268,7 @@ def trainer_settings(config: DAFConfig, total_agents: int, use_rnn: bool) -> dic
         "precision": training.precision,
         "bptt_horizon": horizon,
         "minibatch_size": max(minibatch, horizon),
-        "max_minibatch_size": training.max_minibatch_size,
+        "max_minibatch_size": largest,
         "total_timesteps": max(training.num_steps, batch),
     }
 
@@ -251,22 +286,39 @@ def _trainer_class(base: type, session: _Session) -> type:
             session.trainer = self
             # Its thread feeds PufferLib's dashboard, which is never drawn here.
             self.utilization.stop()
-            # PufferLib counts whole epochs only, while CoGames' loop plays the started one too: without this the last
-            # epoch would run at a learning rate of zero, or on the way up again.
-            self.total_epochs = math.ceil(self.config["total_timesteps"] / self.config["batch_size"])
-            self.scheduler.T_max = self.total_epochs
+            # PufferLib would leave autocast on for ever; `_autocast` takes its place.
+            self.amp_context = nullcontext()
             if session.state:
                 self._resume(session.state)
+            self._fit_schedule()
             self._mark()
 
         def _resume(self, state: dict[str, Any]) -> None:
             import torch
 
             self.optimizer.load_state_dict(state["optimizer_state_dict"])
-            self.scheduler.load_state_dict({**state["scheduler_state_dict"], "T_max": self.total_epochs})
+            self.scheduler.load_state_dict(state["scheduler_state_dict"])
             self.global_step = state["global_step"]
             self.epoch = state["update"]
             torch.set_rng_state(state["torch_rng_state"])
+
+        def _fit_schedule(self) -> None:
+            """Makes the learning rate reach zero with the last epoch.
+
+            PufferLib counts whole epochs only, while CoGames' loop plays the started one too; and a resumed schedule
+            may have to end later than it was meant to.
+            """
+            steps_left = self.config["total_timesteps"] - self.global_step
+            self.total_epochs = self.epoch + math.ceil(steps_left / self.config["batch_size"])
+            anneals = self.config["anneal_lr"]
+            if anneals and self.scheduler.T_max == self.total_epochs:
+                return
+            self.scheduler.T_max = self.total_epochs
+            # Every step of the schedule starts from the last rate: from zero, where the earlier training had ended.
+            rates = self.scheduler._get_closed_form_lr() if anneals else self.scheduler.base_lrs
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+            self.scheduler._last_lr = rates
 
         def _mark(self) -> None:
             self._epoch_start = (self.global_step, time.time())
@@ -276,16 +328,38 @@ def _trainer_class(base: type, session: _Session) -> type:
 
         def _receive_or_stop(self) -> Any:
             self._stop_if_interrupted()
+            if hasattr(self.vecenv, "processes"):
+                self._await_processes()
             received = self._receive()
             if session.zero_padding:
                 fill_empty_tokens(received[0])
             return received
 
+        def _await_processes(self) -> None:
+            """Waits for the next batch of environments, as PufferLib does, but not for a dead process."""
+            from pufferlib.vector import MAIN
+
+            next_batch = self.vecenv.waiting_workers[: self.vecenv.workers_per_batch]
+            while (self.vecenv.buf["semaphores"][next_batch] < MAIN).any():
+                for process in self.vecenv.processes:
+                    if process.exitcode is not None:
+                        raise DAFError(
+                            f"A process that plays environments died at agent step {self.global_step}, with exit code"
+                            f" {process.exitcode}. -9 usually means that memory ran out: try fewer training.num_envs."
+                        )
+
+        def _autocast(self) -> AbstractContextManager[Any]:
+            import torch
+
+            enabled = self.config["precision"] == "bfloat16"
+            # A cached cast of the weights would outlive the optimizer's step.
+            return torch.amp.autocast(self.config["device"], torch.bfloat16, enabled, cache_enabled=False)
+
         def evaluate(self) -> Any:
             step = self.global_step
             try:
                 # Between two steps and not within one: a simulation cannot be closed while it is being reset.
-                with interrupt_deferred() as self._stop_if_interrupted:
+                with self._autocast(), interrupt_deferred() as self._stop_if_interrupted:
                     return super().evaluate()
             except KeyboardInterrupt:
                 # The half-played rollout is dropped: nothing was learned from it, and a resume plays it again.
@@ -295,7 +369,8 @@ def _trainer_class(base: type, session: _Session) -> type:
         def train(self) -> dict[str, float]:
             # Zero makes PufferLib report after every epoch; it would skip those shorter than a quarter of a second.
             self.last_log_time = 0.0
-            with interrupt_deferred():  # no checkpoint may be half an epoch
+            # No checkpoint may be half an epoch.
+            with self._autocast(), interrupt_deferred():
                 logs = super().train()
             if not all(parameter.isfinite().all() for parameter in self.uncompiled_policy.parameters()):
                 raise DAFTrainingDivergedError(
@@ -320,12 +395,13 @@ def _trainer_class(base: type, session: _Session) -> type:
 
         def save_checkpoint(self) -> str:
             model = session.checkpoint_dir / _model_name(self.epoch)
-            if not model.exists() and all(p.isfinite().all() for p in self.uncompiled_policy.parameters()):
+            if model not in session.models and all(p.isfinite().all() for p in self.uncompiled_policy.parameters()):
                 session.checkpoint_dir.mkdir(parents=True, exist_ok=True)
                 _save(self.uncompiled_policy.state_dict(), model)
                 _save(self._state(), session.checkpoint_dir / STATE_FILE)
                 session.write_spec(model.name)
-                _drop_oldest(session.checkpoint_dir, session.config.training.max_checkpoints_to_keep)
+                session.models.append(model)
+                _drop_oldest(session.models, session.config.training.max_checkpoints_to_keep)
             return str(model)
 
         def _state(self) -> dict[str, Any]:
@@ -378,9 +454,16 @@ def _save(content: object, path: Path) -> None:
     partial.replace(path)
 
 
-def _drop_oldest(folder: Path, keep: int) -> None:
-    for model in sorted(folder.glob("model_*.pt"))[:-keep]:
-        model.unlink()
+def _drop_oldest(models: list[Path], keep: int) -> None:
+    for model in models[:-keep]:
+        model.unlink(missing_ok=True)
+    del models[:-keep]
+
+
+def policy_to_train(config: DAFConfig, resume_from: Path | None) -> PolicySpec:
+    """The configured policy, in a resume with the weights and the init arguments of the checkpoint folder."""
+    spec = config.policy.spec()
+    return replace(spec, weights=str(resume_from)) if resume_from else spec
 
 
 def load_state(folder: Path) -> dict[str, Any]:
@@ -388,10 +471,16 @@ def load_state(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder holds none, or not the weights that belong to it.
+        ValueError: CoGames wrote it, without what a resume needs.
     """
     import torch
 
-    state: dict[str, Any] = torch.load(folder / STATE_FILE, weights_only=True)
+    state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    if missing := {"scheduler_state_dict", "torch_rng_state", "model_name"} - state.keys():
+        raise ValueError(
+            f"{folder / STATE_FILE} was not written by DAF, for it lacks {', '.join(sorted(missing))}."
+            f" Start from its weights instead: policy.weights={folder}"
+        )
     if not (folder / state["model_name"]).is_file():
         raise FileNotFoundError(f"{folder} lacks {state['model_name']}, which its {STATE_FILE} belongs to")
     return state

@@ -1,18 +1,25 @@
 """Training through CoGames: what is asked for is what the trainer gets."""
 
+import math
+import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
 from daf.bridge.imports import contained
-from daf.bridge.trainer import EpochReport, TrainingOutcome, load_state, train
+from daf.bridge.trainer import EpochReport, TrainingOutcome, load_state, train, trainer_settings
 from daf.config import DAFConfig
-from daf.errors import DAFTrainingDivergedError
+from daf.errors import DAFError, DAFTrainingDivergedError
 
 Load = Callable[..., DAFConfig]
 
@@ -151,13 +158,57 @@ def test_the_learning_rate_reaches_zero_at_the_end_and_not_before(tiny: Load, tm
     assert rates == pytest.approx([0.00092 * 0.75, 0.00092 * 0.25, 0.0])
 
 
+@pytest.mark.parametrize(
+    ("anneal", "expected"),
+    # A cosine over four epochs, of which two are done, or none.
+    [("true", [0.00092 * (1 - 2**-0.5) / 2, 0]), ("false", [0.00092, 0.00092])],
+)
+def test_a_finished_training_goes_on_along_a_longer_schedule(
+    tiny: Load, tmp_path: Path, anneal: str, expected: list[float]
+) -> None:
+    first = train(tiny("training.num_steps=512"), tmp_path / "a" / "c")
+    rates: list[float] = []
+    second = train(
+        tiny("training.num_steps=1024", f"optimizer.anneal_lr={anneal}"),
+        tmp_path / "b" / "c",
+        resume_from=first.checkpoint_dir,
+        on_epoch=lambda report: rates.append(report.metrics["learning_rate"]),
+    )
+    assert rates == pytest.approx(expected)
+    assert not same(weights(first), weights(second))
+
+
+def test_a_resumed_schedule_ends_with_the_last_epoch_whatever_the_size_of_an_epoch(tiny: Load, tmp_path: Path) -> None:
+    first = train(tiny("training.num_steps=768"), tmp_path / "a" / "c")
+    rates: list[float] = []
+    train(
+        tiny("training.num_steps=1792", "training.num_envs=4"),
+        tmp_path / "b" / "c",
+        resume_from=first.checkpoint_dir,
+        on_epoch=lambda report: rates.append(report.metrics["learning_rate"]),
+    )
+    # Three epochs of 256 steps are done; two of 512 are left.
+    assert rates == pytest.approx([0.00092 * (1 + math.cos(math.pi * 4 / 5)) / 2, 0])
+
+
+def test_bfloat16_learns_within_an_epoch_and_leaves_no_trace(tiny: Load, tmp_path: Path) -> None:
+    before = train(tiny(), tmp_path / "a" / "c")
+    reports: list[EpochReport] = []
+    config = tiny("training.precision=bfloat16", "optimizer.lr=0.01", "training.update_epochs=4")
+    train(config, tmp_path / "b" / "c", on_epoch=reports.append)
+    # A network that stays as it was in the rollout differs from it by rounding alone: 1e-6.
+    assert reports[0].metrics["losses/approx_kl"] > 1e-3
+    assert not torch.is_autocast_enabled("cpu")
+    assert same(weights(before), weights(train(tiny(), tmp_path / "c" / "c")))
+
+
 def test_nothing_is_left_behind(tiny: Load, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with contained():
         import cogames.train as cogames_train
 
     def state() -> tuple[Any, ...]:
         patched = (cogames_train.pufferl.PuffeRL, cogames_train.initialize_or_load_policy, cogames_train.Console)
-        return (*patched, signal.getsignal(signal.SIGINT), threading.active_count())
+        return (*patched, cogames_train.pvector.make, signal.getsignal(signal.SIGINT), threading.active_count())
 
     before = state()
 
@@ -182,12 +233,39 @@ def test_checkpoints_are_kept_dropped_and_loadable(tiny: Load, tmp_path: Path) -
     assert (state["global_step"], state["update"], state["model_name"]) == (1280, 5, "model_000005.pt")
 
 
+def test_a_second_training_into_a_folder_replaces_what_it_makes_and_drops_its_own_alone(
+    tiny: Load, tmp_path: Path
+) -> None:
+    often = ("training.checkpoint_interval=1", "training.max_checkpoints_to_keep=2")
+    first = train(tiny("training.num_steps=1024", *often), tmp_path / "c")
+    old = weights(first)
+    second = train(tiny("training.num_steps=768", "seed=77", *often), tmp_path / "c")
+    apart = train(tiny("training.num_steps=768", "seed=77"), tmp_path / "apart")
+    assert same(weights(second), weights(apart))
+    assert same(torch.load(tmp_path / "c" / "model_000004.pt", weights_only=True), old)
+    assert load_state(tmp_path / "c")["model_name"] == "model_000003.pt"
+    assert sorted(path.name for path in second.checkpoint_dir.glob("model_*")) == [
+        "model_000002.pt",
+        "model_000003.pt",
+        "model_000004.pt",
+    ]
+
+
+def test_a_resume_in_its_own_folder_keeps_no_more_checkpoints(tiny: Load, tmp_path: Path) -> None:
+    often = ("training.checkpoint_interval=1", "training.max_checkpoints_to_keep=2")
+    train(tiny("training.num_steps=512", *often), tmp_path / "c")
+    train(tiny("training.num_steps=768", *often), tmp_path / "c", resume_from=tmp_path / "c")
+    assert sorted(path.name for path in (tmp_path / "c").glob("model_*")) == ["model_000002.pt", "model_000003.pt"]
+
+
 def test_init_arguments_reach_the_trained_policy_and_its_spec(tiny: Load, tmp_path: Path) -> None:
     """CoGames' train() builds the policy from its class and weights alone."""
     config = tiny("policy=puffer", "+policy.init_kwargs.hidden_size=32", "training.num_steps=64")
     outcome = train(config, tmp_path / "c")
     assert max(tensor.shape[0] for tensor in weights(outcome).values()) == 4 * 32
     assert '"hidden_size":32' in (outcome.checkpoint_dir / "policy_spec.json").read_text()
+    resumed = train(tiny("policy=puffer", "training.num_steps=512"), tmp_path / "d", resume_from=outcome.checkpoint_dir)
+    assert '"hidden_size":32' in (resumed.checkpoint_dir / "policy_spec.json").read_text()
 
 
 def test_weights_are_the_starting_point(tiny: Load, tmp_path: Path) -> None:
@@ -231,6 +309,110 @@ def test_resuming_takes_over_everything(tiny: Load, tmp_path: Path, monkeypatch:
     assert [report.agent_steps for report in reports] == [768, 1024]
     assert (second.agent_steps, second.epochs, second.interrupted) == (1024, 4, False)
     assert reports[-1].metrics["learning_rate"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_state_of_a_gpu_training_loads_without_a_gpu(
+    tiny: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        outcome = train(tiny("training.num_steps=64"), tmp_path / "c")
+    state = load_state(outcome.checkpoint_dir)
+    assert state["optimizer_state_dict"]["state"][0]["exp_avg"].device.type == "cpu"
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Environments in processes of their own, as CoGames has them on a GPU."""
+    with contained():
+        import cogames.train as cogames_train
+    vector = cogames_train.pvector
+    forked = SimpleNamespace(
+        Multiprocessing=vector.Multiprocessing, Serial=vector.Multiprocessing, make=cogames_train.pvector.make
+    )
+    monkeypatch.setattr(cogames_train, "pvector", forked)
+
+
+@pytest.mark.usefixtures("processes")
+def test_processes_of_environments_do_not_hear_ctrl_c(tiny: Load, tmp_path: Path) -> None:
+    def press(report: EpochReport) -> None:
+        for process in multiprocessing.active_children():
+            os.kill(process.pid or 0, signal.SIGINT)
+
+    assert train(tiny("training.num_steps=768"), tmp_path / "c", on_epoch=press).epochs == 3
+    assert_ended(multiprocessing.active_children())
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_dead_process_of_environments_is_an_error(tiny: Load, tmp_path: Path) -> None:
+    def kill(report: EpochReport) -> None:
+        for process in multiprocessing.active_children():
+            os.kill(process.pid or 0, signal.SIGKILL)
+
+    with pytest.raises(DAFError, match=r"died at agent step \d+, with exit code -9"):
+        train(tiny("training.num_steps=768"), tmp_path / "c", on_epoch=kill)
+
+
+@pytest.mark.usefixtures("processes")
+def test_a_training_that_cannot_start_leaves_no_processes(tiny: Load, tmp_path: Path) -> None:
+    torch.save({}, tmp_path / "weights.pt")
+    with pytest.raises(RuntimeError, match="Missing key"):
+        train(tiny(f"policy.weights={tmp_path / 'weights.pt'}"), tmp_path / "c")
+    assert_ended(multiprocessing.active_children())
+
+
+def assert_ended(processes: list[Any]) -> None:
+    for process in processes:
+        process.join(timeout=10)
+        assert process.exitcode is not None
+
+
+ENDLESS = """
+import sys, types
+from pathlib import Path
+from daf.bridge.imports import contained
+from daf.bridge.trainer import train
+from daf.config import daf_load_config
+with contained():
+    import cogames.train as cogames_train
+vector = cogames_train.pvector
+cogames_train.pvector = types.SimpleNamespace(
+    Multiprocessing=vector.Multiprocessing, Serial=vector.Multiprocessing, make=vector.make
+)
+config = daf_load_config(overrides=sys.argv[2:])
+outcome = train(config, Path(sys.argv[1]), on_epoch=lambda report: print("epoch", flush=True))
+print("interrupted", outcome.interrupted, outcome.model.is_file())
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_a_terminal_ends_a_training_with_processes(tmp_path: Path) -> None:
+    """A terminal sends Ctrl-C to the trainer and to its processes alike."""
+    overrides = ("task=train", "device=cpu", "mission.max_steps=200", "training.num_envs=8")
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS, str(tmp_path / "c"), *overrides],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as training:
+        assert training.stdout is not None
+        try:
+            assert training.stdout.readline() == "epoch\n"
+            time.sleep(0.2)  # within the next rollout
+            os.killpg(training.pid, signal.SIGINT)
+            told, _ = training.communicate(timeout=30)
+        finally:
+            if training.poll() is None:
+                os.killpg(training.pid, signal.SIGKILL)
+    assert told.endswith("interrupted True True\n")
+
+
+def test_sizes_are_made_to_fit_each_other(tiny: Load) -> None:
+    sizes = ("training.minibatch_size=300", "training.max_minibatch_size=100")
+    settings = trainer_settings(tiny(*sizes), total_agents=16, use_rnn=True)
+    assert (settings["minibatch_size"], settings["max_minibatch_size"]) == (256, 64)
+    small = trainer_settings(tiny("training.max_minibatch_size=10"), total_agents=16, use_rnn=True)
+    assert (small["minibatch_size"], small["max_minibatch_size"]) == (128, 64)
 
 
 def test_divergence_is_an_error_and_keeps_no_broken_weights(tiny: Load, tmp_path: Path) -> None:
