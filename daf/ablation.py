@@ -21,10 +21,9 @@ from pydantic import ValidationError
 from daf.config.explain import explain_validation
 from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
 from daf.environment_checks import mission_specs
-from daf.episode_cache import code_digest
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.evaluation import metric_name, plan_episodes, tell_timeouts, warn_about_untrained
-from daf.matches import Played, log_matches, play_matches, reason, reliability
+from daf.matches import Played, log_matches, play_matches, reliability
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult, level_text
 from daf.scoring_analysis import estimate_cells
@@ -144,7 +143,7 @@ def _train(condition: Condition, seed: int, tracker: Tracker) -> PolicySpec:
 def _training_digest(name: str, config: DAFConfig) -> str:
     """SHA-256 of everything that decides what a training gives."""
     from daf.bridge.missions import mission_digest
-    from daf.bridge.policies import policy_digest
+    from daf.bridge.policies import code_digest, policy_digest
 
     policy, options = config.policy.spec(), config.model_dump(mode="json", include={"optimizer", "training"})
     made_of = [mission_digest(config.mission_spec()), policy_digest(policy), code_digest(policy.class_path)]
@@ -272,7 +271,7 @@ def _values(played: Played, conditions: Sequence[Condition], config: DAFConfig) 
     """
     seeds = played.seeds
     if not seeds:
-        names = dict.fromkeys(f"{failure.plan.policies[0].name}: {reason(failure)}" for failure in played.failures)
+        names = dict.fromkeys(f"{failure.plan.policies[0].name}: {failure.reason}" for failure in played.failures)
         raise DAFError("no seed was finished in every condition:" + "".join(f"\n  - {name}" for name in names))
     found = {
         (record.policies[0], record.mission_name, record.seed): record.value(config.ablation.metric)

@@ -175,7 +175,7 @@ def _scripted(config: DAFConfig, algorithms: Mapping[str, Sequence[PolicySpec]])
 def _unfinished(played: Played) -> dict[str, str]:
     skipped: dict[str, str] = {}
     for failure in played.failures:
-        why = failure.traceback.strip().splitlines()[-1]
+        why = failure.reason
         skipped.setdefault(failure.plan.mission.name, f"{failure.plan.policies[0].name} failed: {why}")
     return skipped
 

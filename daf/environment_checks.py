@@ -1,5 +1,6 @@
 """Can this experiment run here? Every check returns the problems that it finds; none stops at the first."""
 
+import logging
 import os
 import re
 import shutil
@@ -18,14 +19,16 @@ TOO_FEW_POLICIES = Problem(
     "comparison.policies", "holds fewer than two policies.", "For example: comparison.policies=[starter,random,noop]."
 )
 
+logger = logging.getLogger(__name__)
+
 
 def daf_check_environment(config: DAFConfig) -> list[Problem]:
-    """All checks; those that build a simulation or a policy only if the files and the device are there."""
+    """All checks; simulations are built only if the files and the device are there, policies if the missions are."""
     problems = daf_check_files(config) + daf_check_output(config) + daf_check_device(config)
     problems += daf_check_comparison(config) + daf_check_opponents(config)
     if problems:
         return problems
-    return daf_check_missions(config) + daf_check_policies(config)
+    return daf_check_missions(config) or daf_check_policies(config)
 
 
 def daf_check_files(config: DAFConfig) -> list[Problem]:
@@ -105,35 +108,54 @@ def _uses_pool(config: DAFConfig) -> bool:
 
 
 def mission_specs(config: DAFConfig) -> list[MissionSpec]:
-    """The missions that the config evaluates on."""
+    """The missions that the config evaluates on, without those of a set or pattern that nobody can play."""
+    left_out = _left_out(config)
     names = expand_missions(list(config.evaluation.missions)) if config.evaluation.missions else [config.mission.name]
-    return [config.mission_spec(name) for name in names]
+    return [config.mission_spec(name) for name in names if name not in left_out]
+
+
+def _left_out(config: DAFConfig) -> list[str]:
+    """What the sets and patterns of `evaluation.missions` hold that cannot be played, if they hold anything else."""
+    from daf.bridge.missions import UNPLAYABLE
+
+    asked = list(config.evaluation.missions)
+    found = expand_missions(asked)
+    unplayable = [name for name in found if name in UNPLAYABLE and name not in asked]
+    return unplayable if len(unplayable) < len(found) else []
+
+
+def _trains(config: DAFConfig) -> bool:
+    return config.task.name in TRAINING_TASKS or (config.task.name == "ablation" and config.ablation.trainings > 0)
 
 
 def daf_check_missions(config: DAFConfig) -> list[Problem]:
     """Every mission must build, and give every agent a place: only a simulation shows that."""
-    from daf.bridge.missions import why_unplayable
+    from daf.bridge.missions import is_mission_file, why_unplayable
 
-    specs = {config.mission_spec(): "mission"} if config.task.name in TRAINING_TASKS else {}
+    if left_out := _left_out(config):
+        names = ", ".join(left_out)
+        logger.warning("evaluation.missions: %s is left out, since no number of cogs can play it.", names)
+    specs = {config.mission_spec(): "mission"} if _trains(config) else {}
     for spec in mission_specs(config):
         specs.setdefault(spec, f"mission {spec.name}")
-    found = ((where, why_unplayable(spec)) for spec, where in specs.items())
+    found = ((where, why_unplayable(spec), is_mission_file(spec.name)) for spec, where in specs.items())
     hint = "Usually mission.cogs (1 to 8, diagnostics 4) or a variant is at fault."
-    return [Problem(where, f"cannot be built: {reason.rstrip('.')}.", hint) for where, reason in found if reason]
+    return [
+        Problem(where, f"cannot be built: {reason.rstrip('.')}.", "" if is_file else hint)
+        for where, reason, is_file in found
+        if reason
+    ]
 
 
 def daf_check_policies(config: DAFConfig) -> list[Problem]:
-    """Every policy must load, and the one to be trained must have a network."""
+    """Every policy must load on a mission that can be built, and the one to be trained must have a network."""
     from daf.bridge.episode import policy_interface
     from daf.bridge.policies import load_policy
 
-    try:
-        interface = policy_interface(config.mission_spec())
-    except ValueError:
-        return []  # daf_check_missions says why
+    interface = policy_interface(config.mission_spec() if _trains(config) else mission_specs(config)[0])
     problems = []
     for where, policy in _policies(config):
-        trained = where == "policy" and config.task.name in TRAINING_TASKS
+        trained = where == "policy" and _trains(config)
         reason = _failure(lambda policy=policy: load_policy(interface, policy.spec()).network())  # type: ignore[misc]
         if isinstance(reason, Exception):
             problems.append(Problem(where, f"{policy.class_path} cannot be loaded: {reason}"))

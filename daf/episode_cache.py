@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 import logging
 import os
@@ -18,10 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
-
-# What plays the episodes. Their code counts by version, the code of any other policy by content.
-PACKAGES = ("cogames", "mettagrid", "torch", "numpy")
 
 logger = logging.getLogger(__name__)
 
@@ -148,18 +145,23 @@ class EpisodeCache:
         """Writes the record of a played plan, unless an action timed out: then the clock decided the outcome.
 
         Raises:
-            OSError: the folder cannot be written.
-            ValueError: a policy's code cannot be found again, as in ``__main__``.
+            OSError: the folder cannot be written, or weights are gone.
+            ValueError: a policy's code cannot be found again, as in ``__main__``, or a file that was loaded is no
+                longer what it was before: the record may be that of either.
         """
+        from daf.bridge.episode import loaded_digests
+
         if any(record.action_timeouts):
             return
-        # From the record's own digests: weights may have changed since the plan was looked up.
+        now = loaded_digests(plan)
+        if (record.mission_digest, record.policy_digests) != (now["mission_digest"], now["policy_digests"]):
+            raise ValueError("a policy's weights, or the mission's file, changed while an episode was played")
         key = _key(
             plan,
             backend=record.backend,
             mission_digest=record.mission_digest,
             policy_digests=list(record.policy_digests),
-            code_digests=[_imported_code_digest(spec.class_path) for spec in plan.policies],
+            code_digests=[imported_code_digest(spec.class_path) for spec in plan.policies],
         )
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,28 +181,6 @@ class EpisodeCache:
         return self._policies[name]
 
 
-def code_digest(class_path: str) -> str:
-    """SHA-256 of the Python files that a policy class may come from; empty where a version in the key covers them.
-
-    These are the class's module, or every file of the top-level package that holds it.
-    """
-    from daf.bridge.policies import full_class_path
-
-    top = full_class_path(class_path).partition(".")[0]
-    if top in PACKAGES:
-        return ""
-    found = importlib.util.find_spec(top)
-    if found is None:
-        return ""
-    folders = [Path(folder) for folder in found.submodule_search_locations or ()]
-    files = [path for folder in folders for path in sorted(folder.rglob("*.py"))] or [Path(found.origin or "")]
-    return digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in files if path.is_file()])
-
-
-# Python imports a module once: an edit reaches the cache's keys at once, but this process only when it starts again.
-_imported_code_digest = functools.cache(code_digest)
-
-
 def _mission_label(spec: MissionSpec) -> str:
     from daf.bridge.missions import build_mission
 
@@ -208,9 +188,11 @@ def _mission_label(spec: MissionSpec) -> str:
 
 
 def _key(
-    plan: EpisodePlan, *, backend: str, mission_digest: str, policy_digests: list[str], code_digests: list[str]
+    plan: EpisodePlan, *, backend: str, mission_digest: str, policy_digests: list[str], code_digests: list[str | None]
 ) -> str:
     """SHA-256 of everything that decides how an episode ends, and of nothing else: names are not in it."""
+    if None in code_digests:
+        raise ValueError("the code of a policy cannot be found again; a module of its own would help")
     return digest(
         {
             "record": [field.name for field in dataclasses.fields(EpisodeRecord)],

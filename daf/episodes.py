@@ -44,6 +44,12 @@ class EpisodeFailure:
     traceback: str
     attempts: int
 
+    @property
+    def reason(self) -> str:
+        """What went wrong, in one line: the last of an error's, the first of what is said about a lost process."""
+        first, *others = self.traceback.strip().splitlines() or [""]
+        return others[-1] if others and first.startswith("Traceback") else first
+
 
 Episode = tuple[int, EpisodePlan]
 Outcome = EpisodeRecord | EpisodeFailure
@@ -419,7 +425,7 @@ def play_chunk(chunk: Chunk) -> Iterator[Finished]:
         if cache:
             try:
                 cache.add(plans[index], record)
-            except (OSError, ValueError) as error:  # such as a full disk: no reason to lose the episode
+            except Exception as error:  # such as a full disk: no reason to lose the episode
                 problem = str(error)
         yield Finished(index=index, record=record, cache_problem=problem)
 

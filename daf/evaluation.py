@@ -57,7 +57,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     Each policy plays alone, so that its reward is its own; all play the same seeds and therefore the same maps.
 
     Raises:
-        DAFError: not one episode could be played.
+        DAFError: not one episode of the first policy, the one under test, could be played.
     """
     evaluation = config.evaluation
     asked = evaluation.policies or (config.policy,)
@@ -68,8 +68,9 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     outcomes = play_with_progress(config, plans)
     result = _collect(outcomes, policies, missions, tracker)
     _log(result, tracker)
-    if not result.records:
-        raise DAFError(f"no episode could be played. The first failed with:\n{result.failures[0].traceback}")
+    if result.objective is None:
+        traceback = next(failure.traceback for failure in result.failures if failure.plan.policies == (policies[0],))
+        raise DAFError(f"no episode could be played by {policies[0].name}. The first failed with:\n{traceback}")
     if evaluation.replays:
         from daf.replays import daf_record_replays
 
@@ -215,10 +216,9 @@ def tell_failures(failures: Sequence[EpisodeFailure]) -> Iterable[str]:
     if failures:
         first = failures[0]
         names = ", ".join(policy.name for policy in first.plan.policies)
-        reason = first.traceback.strip().splitlines()[-1]
         yield (
             f"{len(failures)} episodes failed, the first with {names} on {first.plan.mission.name}"
-            f" (seed {first.plan.seed}): {reason}. All tracebacks: evaluation/failures.txt"
+            f" (seed {first.plan.seed}): {first.reason}. All tracebacks: evaluation/failures.txt"
         )
 
 
@@ -239,10 +239,11 @@ def _log(result: EvaluationResult, tracker: Tracker) -> None:
 
 
 def metric_name(*parts: str) -> str:
-    """A metric name from parts, with what MLflow does not allow in one replaced."""
+    """A metric name from parts, with what MLflow does not allow in one replaced or, as in a path, left out."""
     import re
 
-    return re.sub(r"[^\w\-. /:]", "_", "/".join(parts))
+    segments = [segment for segment in "/".join(parts).split("/") if segment not in ("", ".", "..")]
+    return re.sub(r"[^\w\-. /:]", "_", "/".join(segments))
 
 
 def _records_csv(records: Sequence[EpisodeRecord]) -> str:

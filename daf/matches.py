@@ -44,13 +44,8 @@ class Played:
         names = ", ".join(dict.fromkeys(first.plan.policies[index].name for index in first.plan.assignments))
         return [
             f"{len(self.failures)} episodes failed, the first with {names} on {first.plan.mission.name}"
-            f" (seed {first.plan.seed}): {reason(first)}. All tracebacks: {folder}/failures.txt"
+            f" (seed {first.plan.seed}): {first.reason}. All tracebacks: {folder}/failures.txt"
         ]
-
-
-def reason(failure: EpisodeFailure) -> str:
-    """The last line of a failure's traceback: what went wrong."""
-    return failure.traceback.strip().splitlines()[-1]
 
 
 def planner(config: DAFConfig) -> Planner:

@@ -100,11 +100,13 @@ def daf_analyze_policy(spec: PolicySpec, mission: MissionSpec = SMALL_MISSION) -
         Exception: whatever the policy raises when it is loaded or acts.
     """
     from daf.bridge.inspection import policy_parts, time_policy, why_class_not_batched
+    from daf.bridge.missions import agent_count
 
     parts = policy_parts(mission, spec)
     seconds = np.array(time_policy(mission, spec, WARM_UP_STEPS + TIMED_STEPS))
-    agents = len(seconds) // (WARM_UP_STEPS + TIMED_STEPS)
-    timed = 1000 * seconds[WARM_UP_STEPS * agents :]
+    agents = agent_count(mission)
+    warm_up = min(WARM_UP_STEPS, len(seconds) // agents - 1)
+    timed = 1000 * seconds[warm_up * agents :]
     low, median, high = np.quantile(timed, [0.05, 0.5, 0.95])
     return PolicyAnalysis(
         name=spec.name,

@@ -21,7 +21,7 @@ from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.evaluation import metric_name, tell_timeouts, unique_names, warn_about_untrained
-from daf.matches import Planner, Played, log_matches, planner, play_matches, reason, reliability
+from daf.matches import Planner, Played, log_matches, planner, play_matches, reliability
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import daf_compute_weighted_score, estimate_cells
@@ -131,7 +131,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.tournament.seeds)
     make_plan = planner(config)
     solo = play_matches(config, solo_plans(missions, policies, seeds, make_plan))
-    failed = {failure.plan.policies[0].name: reason(failure) for failure in solo.failures}
+    failed = {failure.plan.policies[0].name: failure.reason for failure in solo.failures}
     entrants = [policy for policy in policies if policy.name not in failed]
     if len(entrants) < 2:
         raise DAFError(f"fewer than two policies can finish a match. {'; '.join(_disqualifications(failed))}")

@@ -49,6 +49,57 @@ def test_what_only_a_simulation_or_the_class_shows(tiny: Load) -> None:
     assert "cannot be loaded" in problems["evaluation.baselines.0"]
 
 
+def test_variants_that_conflict_are_a_problem_of_the_mission(tiny: Load) -> None:
+    problems = found(tiny("task=evaluate", "policy=noop", "variant.names=[multi_team,caves]"))
+    assert problems.keys() == {"mission cogsguard_arena.basic"}
+    assert "multi_team, caves conflict" in problems["mission cogsguard_arena.basic"]
+
+
+def test_policies_are_checked_on_the_missions_that_are_played(tiny: Load, tmp_path: Path) -> None:
+    unread = tmp_path / "unread.yaml"
+    unread.touch()
+    options = ("task=evaluate", f"mission.name={unread}", "evaluation.missions=[cogsguard_arena.basic]")
+    assert found(tiny(*options, "policy.class_path=token")).keys() == {"policy"}
+
+
+def test_a_mission_file_that_another_length_is_asked_of(tiny: Load, tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from cogames.cli.mission import get_mission\n"
+        "def get_config():\n    return get_mission('cogsguard_arena.basic', cogs=2, steps=20)[1]\n"
+    )
+    options = (
+        "task=compare",
+        "mission.cogs=null",
+        "comparison.policies=[noop,random]",
+        f"evaluation.missions=[{path}]",
+    )
+    (problem,) = found(tiny(*options, "mission.max_steps=200")).values()
+    assert "set mission.max_steps=null" in problem
+    assert "mission.cogs" not in problem
+    assert found(tiny(*options, "mission.max_steps=null")) == {}
+
+
+def test_sets_and_patterns_leave_out_what_nobody_can_play(tiny: Load, caplog: pytest.LogCaptureFixture) -> None:
+    unplayable = "training_facility.easy_hearts_training"
+    options = ("task=evaluate", "policy=noop", "mission.cogs=4")
+    specs = mission_specs(tiny(*options, "evaluation.missions=[spanning_evals]"))
+    assert len(specs) == 15
+    assert unplayable not in {spec.name for spec in specs}
+    assert len(mission_specs(tiny(*options, "evaluation.missions=['*hearts*']"))) == 3
+    for named in (f"[{unplayable}]", f"[{unplayable},integrated_evals]", "['training_facility*']"):
+        assert f"mission {unplayable}" in found(tiny(*options, f"evaluation.missions={named}"))
+    assert "left out" not in caplog.text
+    assert found(tiny(*options, "evaluation.missions=['training*',cogsguard_arena.basic]")) == {}
+    assert f"{unplayable} is left out" in caplog.text
+
+
+def test_an_ablation_that_trains_needs_a_network(tiny: Load) -> None:
+    options = ("task=ablation", "policy=starter", "+ablation.parts.entropy.set={training.ent_coef:0}")
+    problems = found(tiny(*options, "ablation.trainings=1"))
+    assert "no network to train" in problems["policy"]
+
+
 def test_a_class_that_is_not_there(tiny: Load) -> None:
     assert "cannot be imported" in found(tiny("policy.class_path=tests.conftest.Nothing"))["policy"]
 

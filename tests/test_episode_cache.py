@@ -5,12 +5,15 @@ import json
 import logging
 import subprocess
 import sys
+import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from daf.episode_cache import EpisodeCache, cache_summary, clear_cache, code_digest, default_cache_dir
-from daf.episodes import CacheMode, Outcome, daf_play_episodes
+from daf.bridge.policies import code_digest
+from daf.episode_cache import EpisodeCache, cache_summary, clear_cache, default_cache_dir
+from daf.episodes import Backend, CacheMode, Outcome, daf_play_episodes
 from daf.errors import DAFConfigError
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 
@@ -23,16 +26,26 @@ def plans(seeds: range) -> list[EpisodePlan]:
     return [dataclasses.replace(PLAN, seed=seed) for seed in seeds]
 
 
-def play(todo: list[EpisodePlan], cache_dir: Path, cache: CacheMode = "on") -> tuple[list[Outcome], list[bool]]:
-    """Plays plans; returns outcomes, and for each of them in order of arrival whether the cache had it."""
+def play(
+    todo: list[EpisodePlan],
+    cache_dir: Path,
+    cache: CacheMode = "on",
+    *,
+    backend: Backend = "official",
+    meanwhile: Callable[[], object] = lambda: None,
+) -> tuple[list[Outcome], list[bool]]:
+    """Plays plans; returns outcomes, and for each of them in order of arrival whether the cache had it.
+
+    Args:
+        meanwhile: is called after every episode.
+    """
     cached: list[bool] = []
-    outcomes = daf_play_episodes(
-        todo,
-        backend="official",
-        cache=cache,
-        cache_dir=cache_dir,
-        on_episode=lambda _, from_cache: cached.append(from_cache),
-    )
+
+    def on_episode(_: Outcome, from_cache: bool) -> None:
+        cached.append(from_cache)
+        meanwhile()
+
+    outcomes = daf_play_episodes(todo, backend=backend, cache=cache, cache_dir=cache_dir, on_episode=on_episode)
     return outcomes, cached
 
 
@@ -138,6 +151,138 @@ def test_edited_code_is_another_policy(tmp_path: Path, monkeypatch: pytest.Monke
     after = [code_digest("daf_test_single.Policy"), code_digest("daf_test_package.agent.Policy")]
     assert len({*before, *after}) == 4
     assert code_digest("noop") == ""  # its version is in the key
+
+
+def test_code_that_a_policy_imports_is_a_part_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    package, installed = tmp_path / "daf_test_helpers", tmp_path / "site-packages"
+    package.mkdir()
+    installed.mkdir()
+    monkeypatch.syspath_prepend(installed)
+    (tmp_path / "daf_test_importer.py").write_text(
+        "import torch, daf_test_installed\nfrom daf_test_sibling import x\nclass Policy:\n    pass\n"
+    )
+    (tmp_path / "daf_test_sibling.py").write_text("def f():\n    import daf_test_helpers.deep\n")
+    (tmp_path / "daf_test_stranger.py").write_text("")
+    (package / "__init__.py").write_text("")
+    (package / "deep.py").write_text("from . import other\nimport daf_test_importer")
+    (package / "broken.py").write_text("this is no Python")
+    (installed / "daf_test_installed.py").write_text("")
+
+    def changes(file: Path) -> bool:
+        before = code_digest("daf_test_importer.Policy")
+        file.write_text(f"{file.read_text()}\n# edited\n")
+        return code_digest("daf_test_importer.Policy") != before
+
+    for file in (tmp_path / "daf_test_sibling.py", package / "deep.py", package / "broken.py"):
+        assert changes(file), file
+    for file in (tmp_path / "daf_test_stranger.py", installed / "daf_test_installed.py"):
+        assert not changes(file), file
+
+
+SELF_EDITING = """
+from pathlib import Path
+from mettagrid.policy.noop import NoopAgentPolicy, NoopPolicy
+
+class Agent(NoopAgentPolicy):
+    def step(self, obs):
+        Path(__file__).write_text(Path(__file__).read_text() + "# edited")
+        return super().step(obs)
+
+class Policy(NoopPolicy):
+    def agent_policy(self, agent_id):
+        return Agent(self._policy_env_info)
+"""
+
+
+def test_code_that_is_edited_while_it_is_played_is_not_the_edited_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    path = tmp_path / "daf_test_self_editing.py"
+    path.write_text(SELF_EDITING)
+    plan = dataclasses.replace(PLAN, policies=(PolicySpec(name="p", class_path="daf_test_self_editing.Policy"),))
+    assert play([plan], tmp_path / "cache")[1] == [False]
+    edited = path.read_text()
+    assert edited != SELF_EDITING
+    assert play([plan], tmp_path / "cache", "read")[1] == [False]
+    path.write_text(SELF_EDITING)
+    assert play([plan], tmp_path / "cache", "read")[1] == [True]
+
+
+def test_a_class_without_a_file_is_played_but_not_cached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As in a notebook, or in a script's ``__main__``."""
+    from mettagrid.policy.noop import NoopPolicy
+
+    module = types.ModuleType("daf_test_notebook")
+    module.Policy = type("Policy", (NoopPolicy,), {})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "daf_test_notebook", module)
+    plan = dataclasses.replace(PLAN, policies=(PolicySpec(name="p", class_path="daf_test_notebook.Policy"),))
+    for _ in range(2):
+        (outcome,), cached = play([plan], tmp_path / "cache")
+        assert isinstance(outcome, EpisodeRecord)
+        assert cached == [False]
+    assert files(tmp_path / "cache") == []
+    assert "the code of a policy cannot be found again" in caplog.text
+
+
+@pytest.mark.parametrize("backend", ["official", "batched"])
+def test_weights_that_are_replaced_in_between_file_nothing_under_the_wrong_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, backend: Backend
+) -> None:
+    import torch
+
+    from daf.bridge.episode import policy_interface
+    from daf.bridge.policies import policy_class
+
+    weights, cache = tmp_path / "model.pt", tmp_path / "cache"
+    states = []
+    for factor in (1.0, 0.0):
+        network = policy_class("stateless")(policy_interface(ARENA)).network()
+        for parameter in network.parameters():
+            parameter.data *= factor
+        torch.save(network.state_dict(), weights)
+        states.append(weights.read_bytes())
+    old, new = states
+    weights.write_bytes(old)
+    spec = PolicySpec(name="mine", class_path="stateless", weights=str(weights))
+    todo = [dataclasses.replace(plan, policies=(spec,)) for plan in plans(range(3))]
+    # The official backend loads them for every episode, the batched one once.
+    outcomes, _ = play(todo, cache, backend=backend, meanwhile=lambda: weights.write_bytes(new))
+    digests = {outcome.policy_digests for outcome in outcomes if isinstance(outcome, EpisodeRecord)}
+    if backend == "official":
+        assert len(digests) == 2
+        assert play(todo, cache, "read")[1] == [True, True, False]
+    else:
+        assert len(digests) == 1
+        assert "weights, or the mission's file, changed" in caplog.text
+        assert caplog.text.count("are not being cached") == 1
+        assert play(todo, cache, "read", backend=backend)[1] == [False] * 3
+    weights.write_bytes(old)
+    assert sorted(play(todo, cache, "read", backend=backend)[1]) == [False, False, True]
+
+
+def test_weights_that_are_replaced_during_an_episode_keep_its_record_out(tmp_path: Path) -> None:
+    weights = tmp_path / "weights"
+    weights.write_text("old")
+    module = tmp_path / "daf_test_replacing.py"
+    module.write_text("""
+from pathlib import Path
+from mettagrid.policy.noop import NoopPolicy
+
+class Policy(NoopPolicy):
+    def load_policy_data(self, path):
+        Path(path).write_text("new")
+""")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        spec = PolicySpec(name="p", class_path="daf_test_replacing.Policy", weights=str(weights))
+        (outcome,), _ = play([dataclasses.replace(PLAN, policies=(spec,))], tmp_path / "cache")
+    assert isinstance(outcome, EpisodeRecord)
+    assert weights.read_text() == "new"
+    assert files(tmp_path / "cache") == []
 
 
 def test_a_timed_out_action_keeps_a_record_out(tmp_path: Path, record: EpisodeRecord) -> None:

@@ -180,6 +180,7 @@ def test_an_episode_that_always_hangs_fails_after_two_retries(disturbed: Disturb
     hung = failure(disturbed.hang)
     assert hung.attempts == 3
     assert "loop_for_ever" in hung.traceback
+    assert hung.reason == "The worker process was ended: no sign of life for 3 s."
     processes = {tuple(file.name.split("-")[:2]) for file in (disturbed.folder / "hang").iterdir()}
     assert len(processes) == 3
     assert {threads for _, threads in processes} == {"1"}
@@ -191,7 +192,8 @@ def test_an_exception_fails_its_episode_at_once(undisturbed: list[Outcome], dist
         assert monkey.plan == PLANS[MONKEY]
         assert monkey.attempts == 1
         assert "Chaos monkey triggered at step 10" in monkey.traceback
-        assert "no policy is called 'nonexistent'" in missing.traceback
+        assert monkey.reason.startswith("RuntimeError: Chaos monkey triggered at step 10")
+        assert "no policy is called 'nonexistent'" in missing.reason
 
 
 def test_the_callers_own_error_is_not_an_episodes_failure() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -74,6 +75,35 @@ def test_failed_episodes_are_told_and_the_others_kept(tiny: Load, tracker: Track
 def test_nothing_but_failures_is_a_failure(tiny: Load, tracker: Tracker) -> None:
     with pytest.raises(DAFError, match=r"no episode could be played[\s\S]*RuntimeError"):
         daf_evaluate(tiny("task=evaluate", "evaluation.policies=[chaos-monkey]"), tracker)
+
+
+def test_a_baseline_does_not_stand_in_for_the_policy_under_test(tiny: Load, tracker: Tracker, store: str) -> None:
+    config = tiny("task=evaluate", "policy.class_path=chaos-monkey", "evaluation.baselines=[noop]")
+    with pytest.raises(DAFError, match=r"no episode could be played by chaos-monkey[\s\S]*step 10"):
+        daf_evaluate(config, tracker)
+    tracker.close("FAILED")
+    metrics = MlflowClient(store).get_run(tracker.run_id).data.metrics
+    assert metrics["evaluation/failed_episodes"] == 2
+    assert "evaluation/reward/noop/cogsguard_arena.basic" in metrics
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_mission_file_has_its_metrics_wherever_it_lies(
+    tiny: Load, tracker: Tracker, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, relative: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from cogames.cli.mission import get_mission\n"
+        "def get_config():\n    return get_mission('cogsguard_arena.basic', cogs=2, steps=20)[1]\n"
+    )
+    name = f"../{tmp_path.name}/./mine.py" if relative else str(path)
+    options = ("task=evaluate", "policy=noop", "mission.cogs=null", "evaluation.episodes=1")
+    daf_evaluate(tiny(*options, f"evaluation.missions=[{name}]"), tracker)
+    tracker.close("FINISHED")
+    metrics = MlflowClient(store).get_run(tracker.run_id).data.metrics
+    assert metrics["evaluation/failed_episodes"] == 0
+    assert [key for key in metrics if key.startswith("evaluation/reward/noop/") and key.endswith("/mine.py")]
 
 
 def test_an_untrained_network_is_warned_about(tiny: Load, tracker: Tracker, store: str) -> None:

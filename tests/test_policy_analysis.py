@@ -1,6 +1,7 @@
 """What is said about policies is what loading, training and playing them shows."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
@@ -58,11 +59,15 @@ def test_a_network_is_slower_than_doing_nothing() -> None:
 
 
 def test_a_short_mission_ends_the_timing() -> None:
-    from dataclasses import replace
-
     from daf.bridge.inspection import time_policy
 
     assert len(time_policy(replace(SMALL_MISSION, max_steps=7), spec_of("noop"), 50)) == 14
+
+
+@pytest.mark.parametrize(("steps", "timed"), [(50, 45), (3, 1)])
+def test_the_first_steps_of_a_short_mission_are_left_out_too(steps: int, timed: int) -> None:
+    analysis = daf_analyze_policy(spec_of("noop"), replace(SMALL_MISSION, max_steps=steps))
+    assert analysis.timed_actions == timed * 2
 
 
 def test_architectures_side_by_side_are_logged(tiny: Load, tracker: Tracker, store: str) -> None:

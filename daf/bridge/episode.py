@@ -3,7 +3,7 @@
 import time
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from daf.bridge.imports import contained, seed_everything
 from daf.bridge.missions import build_mission, mission_digest
@@ -36,6 +36,7 @@ def play_official(plan: EpisodePlan) -> EpisodeRecord:
         from mettagrid.policy.policy_env_interface import PolicyEnvInterface
         from mettagrid.runner.rollout import single_episode_rollout
     started = time.perf_counter()
+    digests = loaded_digests(plan)
     prepared = prepare_mission(plan.mission)
     config = prepared.config_for(plan.seed)
     check_assignments(plan, config.game.num_agents)
@@ -58,6 +59,7 @@ def play_official(plan: EpisodePlan) -> EpisodeRecord:
         replay_path = write_replay(replay, plan.replay_dir)
     return make_record(
         plan,
+        digests,
         label=prepared.label,
         rewards=result.rewards,
         action_timeouts=result.action_timeouts,
@@ -88,7 +90,24 @@ def check_assignments(plan: EpisodePlan, num_agents: int) -> None:
         )
 
 
-def make_record(plan: EpisodePlan, *, label: str, stats: dict[str, Any], **outcome: Any) -> EpisodeRecord:
+class LoadedDigests(TypedDict):
+    """What a record says about the files behind it."""
+
+    mission_digest: str
+    policy_digests: tuple[str, ...]
+
+
+def loaded_digests(plan: EpisodePlan) -> LoadedDigests:
+    """Digests of a plan's mission and policies: to be taken before they are loaded, since files may be replaced."""
+    return LoadedDigests(
+        mission_digest=mission_digest(plan.mission),
+        policy_digests=tuple(policy_digest(spec) for spec in plan.policies),
+    )
+
+
+def make_record(
+    plan: EpisodePlan, digests: LoadedDigests, *, label: str, stats: dict[str, Any], **outcome: Any
+) -> EpisodeRecord:
     """The record of a played plan, with numbers turned into plain Python ones."""
     rewards = tuple(float(reward) for reward in outcome.pop("rewards"))
     timeouts = tuple(int(count) for count in outcome.pop("action_timeouts"))
@@ -96,9 +115,8 @@ def make_record(plan: EpisodePlan, *, label: str, stats: dict[str, Any], **outco
     return EpisodeRecord(
         mission=label,
         mission_name=plan.mission.name,
-        mission_digest=mission_digest(plan.mission),
         policies=tuple(spec.name for spec in plan.policies),
-        policy_digests=tuple(policy_digest(spec) for spec in plan.policies),
+        **digests,
         seed=plan.seed,
         assignments=plan.assignments,
         rewards=rewards,

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from mettagrid import MettaGridConfig
 
 MISSION_SETS = ("integrated_evals", "spanning_evals", "diagnostic_evals", "cogsguard_evals", "all")
+#: Fails to build at any number of cogs: its map holds objects that its game does not know.
+UNPLAYABLE = ("training_facility.easy_hearts_training",)
 MISSION_FILE_SUFFIXES = (".yaml", ".yml", ".json", ".py")
 
 
@@ -98,7 +100,8 @@ def _build_from_file(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
     _, config, _ = get_mission(spec.name)
     if spec.max_steps is not None and spec.max_steps != config.game.max_steps:
         raise ValueError(
-            f"{spec.name} fixes max_steps at {config.game.max_steps}, and its rewards with it; change it in the file."
+            f"{spec.name} fixes max_steps at {config.game.max_steps}, and its rewards with it. It cannot be"
+            f" {spec.max_steps}: set mission.max_steps=null, or change it in the file."
         )
     return spec.name, config
 

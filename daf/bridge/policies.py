@@ -1,13 +1,17 @@
 """Policies: resolving what a user named, and building the objects that act."""
 
+import ast
 import functools
 import hashlib
 import importlib
+import importlib.util
 import inspect
 import json
 import os
 import shutil
+import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 
 SPEC_FILE = "policy_spec.json"
+#: What plays the episodes. Their code counts by version, the code of any other policy by content.
+PACKAGES = ("cogames", "mettagrid", "torch", "numpy")
 
 
 @functools.cache
@@ -48,11 +54,84 @@ def policy_class(class_path: str) -> type:
     module, _, name = path.rpartition(".")
     if not module:
         raise ValueError(f"no policy is called {class_path!r}. Registered: {', '.join(sorted(registered_policies()))}.")
+    imported_code_digest(class_path)  # takes note of the files before they are read
     try:
         with contained():
             return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"policy class {path!r} cannot be imported: {error}.") from error
+
+
+def code_digest(class_path: str) -> str | None:
+    """SHA-256 of the Python files that a policy class may come from, as they are now.
+
+    These are its module, or every file of the top-level package that holds it, and all modules and packages that an
+    import statement in them names, unless they are installed. Empty where a version covers them; None where the files
+    cannot be found again, as for a class in ``__main__``.
+    """
+    return _code_digest(_top_level(class_path))
+
+
+def imported_code_digest(class_path: str) -> str | None:
+    """What `code_digest` said when this process first asked for the class: Python reads no edited file again."""
+    return _first_code_digest(_top_level(class_path))
+
+
+def _top_level(class_path: str) -> str:
+    return full_class_path(class_path).partition(".")[0]
+
+
+def _code_digest(top: str) -> str | None:
+    if top in PACKAGES:
+        return ""
+    try:
+        files = _code_files(top)
+    except ValueError:  # a module that was not imported from a file
+        return None
+    return digest([file_digest(path) for path in sorted(files)])
+
+
+_first_code_digest = functools.cache(_code_digest)
+
+
+def _code_files(top: str) -> set[Path]:
+    files: set[Path] = set()
+    names, seen = [top], {"daf", *PACKAGES, *sys.stdlib_module_names} - {top}
+    while names:
+        name = names.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        new = _files_of(name, even_installed=name == top)
+        names.extend(imported for path in new for imported in _imported_names(path))
+        files |= new
+    return files
+
+
+def _files_of(name: str, *, even_installed: bool) -> set[Path]:
+    """The files of a top-level module or package."""
+    found = importlib.util.find_spec(name)
+    if found is None:
+        return set()
+    places = [Path(place) for place in found.submodule_search_locations or (found.origin or "no file",)]
+    own = [place for place in places if even_installed or not _is_installed(place)]
+    return {path for place in own for path in (place, *place.rglob("*.py")) if path.is_file()}
+
+
+def _is_installed(path: Path) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
+
+
+def _imported_names(path: Path) -> set[str]:
+    """Top-level names in a file's import statements, wherever they stand in it."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # such as those about the escapes in its strings
+            nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):  # a template, or compiled code: it imports nothing from here
+        return set()
+    modules = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    modules += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return {module.partition(".")[0] for module in modules}
 
 
 def resolve_policy(spec: PolicySpec) -> "CogamesPolicySpec":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from daf.bridge.catalogue import catalogue, live_catalogue
-from daf.bridge.missions import agent_count, build_mission, mission_digest, why_unplayable
+from daf.bridge.missions import UNPLAYABLE, agent_count, build_mission, mission_digest, why_unplayable
 from daf.bridge.simulations import prepare_mission
 from daf.config.names import expand_missions
 from daf.records import MissionSpec
@@ -67,6 +67,12 @@ def test_what_cannot_be_played_is_found_before_it_is(spec: MissionSpec, reason: 
     assert reason in found
 
 
+@pytest.mark.parametrize("name", UNPLAYABLE)
+def test_missions_that_sets_leave_out_cannot_be_played_by_any_number_of_cogs(name: str) -> None:
+    assert name in catalogue().missions
+    assert all(why_unplayable(MissionSpec(name=name, cogs=cogs)) for cogs in range(1, 9))
+
+
 def test_what_can_be_played_is_let_through() -> None:
     assert why_unplayable(MissionSpec(name="evals.diagnostic_memory", cogs=4)) is None
     assert why_unplayable(MissionSpec(name=ARENA)) is None
@@ -82,7 +88,7 @@ def test_mission_files(tmp_path: Path) -> None:
     assert (label, config.game.num_agents, config.game.max_steps) == (str(path), 3, 40)
     with pytest.raises(ValueError, match="cannot apply variants"):
         build_mission(MissionSpec(name=str(path), variants=("credit",)))
-    with pytest.raises(ValueError, match="fixes max_steps at 40"):
+    with pytest.raises(ValueError, match=r"fixes max_steps at 40.*set mission\.max_steps=null"):
         build_mission(MissionSpec(name=str(path), max_steps=50))
     with pytest.raises(ValueError, match="cannot read YAML"):
         build_mission(MissionSpec(name=str(tmp_path / "mine.yaml")))

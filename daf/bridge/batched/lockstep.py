@@ -11,7 +11,7 @@ from daf.bridge.batched.actors import Actor
 from daf.bridge.batched.draws import Draws, load_seeded
 from daf.bridge.batched.game_stats import TimeAverages, UnforeseenStatsError
 from daf.bridge.batched.support import Manner, manner_of
-from daf.bridge.episode import make_record, write_replay
+from daf.bridge.episode import loaded_digests, make_record, write_replay
 from daf.bridge.imports import contained
 from daf.bridge.simulations import PreparedMission, prepare_mission, translated_once
 from daf.records import EpisodePlan, EpisodeRecord
@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 class Team:
     """The actors of a group of plans: same mission, same policies, same number of agents for each of them."""
 
-    def __init__(self, plan: EpisodePlan, prepared: PreparedMission, lanes: int) -> None:
+    def __init__(self, plan: EpisodePlan, lanes: int) -> None:
         with contained():
             from mettagrid.policy.policy_env_interface import PolicyEnvInterface
-        self.prepared = prepared
+        self.digests = loaded_digests(plan)
+        self.prepared = prepared = prepare_mission(plan.mission)
         self.interface = PolicyEnvInterface.from_mg_cfg(prepared.config)
         policies, _ = load_seeded(plan, self.interface)
         self.actors: dict[int, Actor] = {}
@@ -104,6 +105,7 @@ class Lane:
             replay_path = write_replay(self._replay_writer.get_completed_replays()[0], self.plan.replay_dir)
         return make_record(
             self.plan,
+            self._team.digests,
             label=self._team.prepared.label,
             rewards=self._simulation.episode_rewards,
             action_timeouts=[0] * len(self.plan.assignments),
@@ -152,12 +154,11 @@ def play_group(plans: Sequence[EpisodePlan], lanes: int, likely_stats: set[str])
         Records, in the order in which the episodes end.
     """
     waiting = deque(plans)
-    prepared = prepare_mission(plans[0].mission)
-    team = Team(plans[0], prepared, min(lanes, len(plans)))
+    team = Team(plans[0], min(lanes, len(plans)))
     free = list(reversed(range(min(lanes, len(plans)))))
     playing: dict[int, Lane] = {}
     while waiting or playing:
-        with translated_once(prepared):
+        with translated_once(team.prepared):
             while waiting and free:
                 slot = free.pop()
                 playing[slot] = Lane(slot, waiting.popleft(), team, likely_stats)
