@@ -60,9 +60,18 @@ class Request:
         return job
 
     def with_run(self, job: TrialJob) -> TrialJob:
-        """Gives a job its MLflow run before it begins, so that it can be ended whatever becomes of the worker."""
+        """Gives a job its MLflow run before it begins, so that it can be ended whatever becomes of the worker.
+
+        Raises:
+            DAFError: the store takes none.
+        """
+        from mlflow.exceptions import MlflowException
+
         tags = {"mlflow.parentRunId": job.parent_run_id, **job.tags}
-        run = self.tracker.client.create_run(self.tracker.experiment_id, run_name=job.name, tags=tags)
+        try:
+            run = self.tracker.client.create_run(self.tracker.experiment_id, run_name=job.name, tags=tags)
+        except MlflowException as error:
+            raise DAFError(f"MLflow takes no new run; the same command goes on from here. {error.message}") from error
         return replace(job, run_id=run.info.run_id)
 
 

@@ -158,6 +158,10 @@ class _Launched:
         first, self._launched = self._launched, self._launched + len(jobs)
         try:
             returns = self._launcher.launch(jobs, initial_job_idx=first)
+        except KeyboardInterrupt:
+            for trial in ready:
+                end_run(request.tracker, trial.user_attrs["run_id"], "KILLED")
+            raise
         except Exception as error:  # a job that dies takes the launcher's others with it
             return [f"{type(error).__name__}: {error}"] * len(jobs)
         return [

@@ -175,7 +175,7 @@ def _start(config: DAFConfig, path: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen([sys.executable, "-c", SCRIPT, str(path)], cwd=Path(__file__).parents[2])
 
 
-def _wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
+def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -194,15 +194,15 @@ def _workers(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
 def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_path: Path) -> None:
     config = _grid(_task(tiny, "slow", "sweep.n_jobs=2", "sweep.name=killed"), MANY)
     first = _start(config, tmp_path / "config.yaml")
-    _wait_for(lambda: daf_sweep_status(config).complete >= 1)
-    _wait_for(lambda: daf_sweep_status(config).running == 2)
+    wait_for(lambda: daf_sweep_status(config).complete >= 1)
+    wait_for(lambda: daf_sweep_status(config).running == 2)
     victim = _workers(first)[0]
     victim.kill()
-    _wait_for(lambda: daf_sweep_status(config).complete >= 3 and daf_sweep_status(config).running)
+    wait_for(lambda: daf_sweep_status(config).complete >= 3 and daf_sweep_status(config).running)
     left = _workers(first)
     first.kill()
     first.wait()
-    _wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in left))
+    wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in left))
     status = daf_sweep_status(config)
     assert status.interrupted >= 1
     assert status.running == 0
@@ -223,7 +223,7 @@ def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_pat
 def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_path: Path) -> None:
     config = _grid(_task(tiny, "slow", "sweep.n_jobs=2", "sweep.name=stopped"), MANY)
     process = _start(config, tmp_path / "config.yaml")
-    _wait_for(lambda: daf_sweep_status(config).complete >= 1 and daf_sweep_status(config).running)
+    wait_for(lambda: daf_sweep_status(config).complete >= 1 and daf_sweep_status(config).running)
     workers = _workers(process)
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(30) == 130
@@ -247,7 +247,7 @@ def test_ctrl_c_ends_the_runs_of_a_trials_seeds(tiny: Load, tmp_path: Path) -> N
         return {run.info.run_name: run.info.status for run in runs}
 
     process = _start(config, tmp_path / "config.yaml")
-    _wait_for(lambda: statuses().get("seed=42") == "RUNNING")
+    wait_for(lambda: statuses().get("seed=42") == "RUNNING")
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130
     assert (statuses()["seed=42"], statuses()["lr=0.001"]) == ("KILLED", "KILLED")
@@ -272,9 +272,9 @@ def test_a_password_in_the_storage_is_not_told(tiny: Load) -> None:
 def test_a_trial_that_ended_unheard_is_not_run_again(tiny: Load, tmp_path: Path) -> None:
     config = _grid(_task(tiny, "slow", "sweep.name=unheard"), MANY[:3])
     first = _start(config, tmp_path / "config.yaml")
-    _wait_for(lambda: list(tmp_path.glob("**/trial.log")))
+    wait_for(lambda: list(tmp_path.glob("**/trial.log")))
     first.send_signal(signal.SIGSTOP)
-    ended = _wait_for(lambda: list(tmp_path.glob(f"**/{OUTCOME_FILE}")))
+    ended = wait_for(lambda: list(tmp_path.glob(f"**/{OUTCOME_FILE}")))
     first.kill()
     first.wait()
     assert daf_sweep_status(config).complete < len(ended), "the study has not heard of it"
@@ -298,9 +298,9 @@ def test_a_confirmation_survives_a_dead_worker_and_ctrl_c(tiny: Load, tmp_path: 
         return [run.info.status for run in runs]
 
     first = _start(config, tmp_path / "config.yaml")
-    _wait_for(lambda: daf_sweep_status(config).complete and "RUNNING" in statuses())
+    wait_for(lambda: daf_sweep_status(config).complete and "RUNNING" in statuses())
     _workers(first)[0].kill()
-    _wait_for(lambda: statuses().count("FINISHED") >= 2 and "RUNNING" in statuses())
+    wait_for(lambda: statuses().count("FINISHED") >= 2 and "RUNNING" in statuses())
     first.send_signal(signal.SIGINT)
     assert first.wait(30) == 130
     assert "RUNNING" not in statuses()

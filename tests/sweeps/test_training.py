@@ -1,6 +1,8 @@
 """Sweeps that train: what a trial sets is what the optimizer gets, and what fresh seeds say decides."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -24,6 +26,7 @@ from daf.sweeps.study import load_stored
 from daf.sweeps.trial import TrialOutcome
 from tests.conftest import TINY
 from tests.sweeps import tasks
+from tests.sweeps.test_engine import wait_for
 
 Load = Callable[..., DAFConfig]
 ROOT = Path(__file__).parents[2]
@@ -224,6 +227,23 @@ def test_a_job_that_dies_takes_no_trial_of_its_launcher_with_it(store: str, tmp_
         assert config["optimizer"]["lr"] == trial.params["optimizer.lr"], "its files are in its own folder"
     statuses = {run.info.status for run in _children(store, study.user_attrs["parent_run_id"])}
     assert statuses == {"FINISHED", "FAILED"}
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_the_runs_of_a_launcher(store: str, tmp_path: Path) -> None:
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=stopped", "sweep.n_jobs=2")
+    long = ("task=train", *TINY, "training.num_steps=4000000", "optimizer.lr=1e-4,1e-3")
+    command = [sys.executable, "-m", "daf.run", "-m", "hydra/launcher=joblib", *long, *own]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
+        # In the folders of both trials, from the moment on at which they train.
+        wait_for(lambda: len(list((tmp_path / "out").glob("*/trial.log"))) == 2)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    client = MlflowClient(store)
+    runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
+    assert {run.info.run_name: run.info.status for run in runs} == dict.fromkeys(
+        ("sweep stopped", "lr=0.0001", "lr=0.001"), "KILLED"
+    )
 
 
 def test_metrics_of_training_are_confirmed_by_trainings_only(tiny: Load, caplog: pytest.LogCaptureFixture) -> None:
