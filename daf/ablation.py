@@ -22,8 +22,8 @@ from daf.config.explain import explain_validation
 from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
 from daf.environment_checks import mission_specs
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.evaluation import metric_name, plan_episodes, tell_timeouts, warn_about_untrained
-from daf.matches import Played, log_matches, play_matches, reliability
+from daf.evaluation import log_episodes, metric_name, plan_episodes, tell_timeouts, warn_about_untrained
+from daf.matches import Played, play_matches, reliability
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult, level_text
 from daf.scoring_analysis import estimate_cells
@@ -100,7 +100,7 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
         for plan in plan_episodes(config, mission, policy)
     ]
     played = play_matches(config, plans)
-    log_matches(tracker, "ablation", played.records, played.failures)
+    log_episodes(tracker, "ablation", played.records, played.failures)
     values = _values(played, conditions, config)
     result = analyse(values, list(config.ablation.parts), level=config.ablation.level, metric=config.ablation.metric)
     unit = "trainings" if config.ablation.trainings else "seeds a mission"

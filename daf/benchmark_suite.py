@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from daf.bridge.catalogue import catalogue
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFError
-from daf.evaluation import metric_name, plan_episodes, tell_timeouts, unique_names, warn_about_untrained
-from daf.matches import Played, log_matches, play_matches, reliability
+from daf.evaluation import log_episodes, metric_name, plan_episodes, tell_timeouts, unique_names, warn_about_untrained
+from daf.matches import Played, play_matches, reliability
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult, json_ready, level_text
 from daf.scoring_analysis import estimate_cells
@@ -130,7 +130,7 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     warn_about_untrained(policies, tracker)
     plans = [plan for mission in missions for policy in policies for plan in plan_episodes(config, mission, policy)]
     played = play_matches(config, plans)
-    log_matches(tracker, "benchmark", played.records, played.failures)
+    log_episodes(tracker, "benchmark", played.records, played.failures)
     skipped |= _unfinished(played)
     kept = [mission.name for mission in missions if mission.name not in skipped]
     if not kept:

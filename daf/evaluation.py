@@ -167,7 +167,7 @@ def _collect(
     return EvaluationResult(
         objective=fmean(own) if own else None,
         tables=(summary_table(records, names, mission_names),),
-        notes=(*tell_failures(failures), *tell_timeouts(records)),
+        notes=(*tell_failures(failures, "evaluation"), *tell_timeouts(records)),
         records=records,
         failures=failures,
         policies=names,
@@ -211,25 +211,33 @@ def tell_timeouts(records: Sequence[EpisodeRecord]) -> Iterable[str]:
         yield f"{slow:,} actions took longer than evaluation.max_action_time_ms and were replaced by noop."
 
 
-def tell_failures(failures: Sequence[EpisodeFailure]) -> Iterable[str]:
-    """A sentence about the episodes that failed, if any did."""
+def tell_failures(failures: Sequence[EpisodeFailure], folder: str) -> Iterable[str]:
+    """A sentence about the episodes that failed, if any did, which `log_episodes` has kept in `folder`."""
     if failures:
         first = failures[0]
-        names = ", ".join(policy.name for policy in first.plan.policies)
+        names = ", ".join(dict.fromkeys(first.plan.policies[index].name for index in first.plan.assignments))
         yield (
             f"{len(failures)} episodes failed, the first with {names} on {first.plan.mission.name}"
-            f" (seed {first.plan.seed}): {first.reason}. All tracebacks: evaluation/failures.txt"
+            f" (seed {first.plan.seed}): {first.reason}. All tracebacks: {folder}/failures.txt"
         )
 
 
+def log_episodes(
+    tracker: Tracker, folder: str, records: Iterable[EpisodeRecord], failures: Sequence[EpisodeFailure]
+) -> None:
+    """Keeps records as JSON lines, and failures with their tracebacks, below `folder`."""
+    lines = [json.dumps(record.to_dict()) for record in records]
+    tracker.log_text("".join(f"{line}\n" for line in lines), f"{folder}/episodes.jsonl")
+    if failures:
+        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in failures)
+        tracker.log_text(text, f"{folder}/failures.txt")
+    tracker.log_metrics({f"{folder}/failed_episodes": len(failures)})
+
+
 def _log(result: EvaluationResult, tracker: Tracker) -> None:
-    lines = [json.dumps(record.to_dict()) for record in result.records]
-    tracker.log_text("".join(f"{line}\n" for line in lines), "evaluation/episodes.jsonl")
+    log_episodes(tracker, "evaluation", result.records, result.failures)
     tracker.log_text(_records_csv(result.records), "evaluation/episodes.csv")
-    if result.failures:
-        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in result.failures)
-        tracker.log_text(text, "evaluation/failures.txt")
-    metrics: dict[str, float] = {"evaluation/failed_episodes": len(result.failures)}
+    metrics: dict[str, float] = {}
     for mission in result.missions:
         for policy in result.policies:
             rewards = list(result.rewards(policy, mission).values())

@@ -1,15 +1,13 @@
 """Matches: episodes in which several policies may share a team, played and kept with the run."""
 
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from daf.config.schemas import DAFConfig
 from daf.episodes import EpisodeFailure, Outcome
 from daf.errors import DAFError
-from daf.evaluation import play_with_progress
+from daf.evaluation import play_with_progress, tell_failures
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
-from daf.tracking import Tracker
 
 RELIABLE_EPISODES = 20
 
@@ -37,15 +35,8 @@ class Played:
         return sorted({record.seed for record in self.records} - {failure.plan.seed for failure in self.failures})
 
     def notes(self, folder: str) -> list[str]:
-        """What the user is told about failures."""
-        if not self.failures:
-            return []
-        first = self.failures[0]
-        names = ", ".join(dict.fromkeys(first.plan.policies[index].name for index in first.plan.assignments))
-        return [
-            f"{len(self.failures)} episodes failed, the first with {names} on {first.plan.mission.name}"
-            f" (seed {first.plan.seed}): {first.reason}. All tracebacks: {folder}/failures.txt"
-        ]
+        """What the user is told about failures, which `log_episodes` has kept in `folder`."""
+        return list(tell_failures(self.failures, folder))
 
 
 def planner(config: DAFConfig) -> Planner:
@@ -90,18 +81,6 @@ def play_matches(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
     if played.failures and not played.records:
         raise DAFError(f"no episode could be played. The first failed with:\n{played.failures[0].traceback}")
     return played
-
-
-def log_matches(
-    tracker: Tracker, folder: str, records: Iterable[EpisodeRecord], failures: Sequence[EpisodeFailure]
-) -> None:
-    """Keeps records as JSON lines, and failures with their tracebacks, below `folder`."""
-    lines = [json.dumps(record.to_dict()) for record in records]
-    tracker.log_text("".join(f"{line}\n" for line in lines), f"{folder}/episodes.jsonl")
-    if failures:
-        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in failures)
-        tracker.log_text(text, f"{folder}/failures.txt")
-    tracker.log_metrics({f"{folder}/failed_episodes": len(failures)})
 
 
 def reliability(episodes: int, what: str = "seeds") -> list[str]:

@@ -15,8 +15,8 @@ from daf.bridge.scoring import ScoredMatch
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.errors import DAFError
-from daf.evaluation import metric_name, tell_timeouts, unique_names, warn_about_untrained
-from daf.matches import Planner, log_matches, planner, play_matches, reliability
+from daf.evaluation import log_episodes, metric_name, tell_timeouts, unique_names, warn_about_untrained
+from daf.matches import Planner, planner, play_matches, reliability
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult, level_text
 from daf.tracking import Tracker
@@ -266,7 +266,7 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     candidate, *pool = plans[0].policies
     warn_about_untrained(plans[0].policies, tracker)
     played = play_matches(config, plans)
-    log_matches(tracker, "vor", played.records, played.failures)
+    log_episodes(tracker, "vor", played.records, played.failures)
     seeds = played.seeds
     if not seeds:
         raise DAFError("no seed was finished with every number of agents; vor/failures.txt tells why")

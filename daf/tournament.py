@@ -20,8 +20,8 @@ from daf.bridge.scoring import vor_scores
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.evaluation import metric_name, tell_timeouts, unique_names, warn_about_untrained
-from daf.matches import Planner, Played, log_matches, planner, play_matches, reliability
+from daf.evaluation import log_episodes, metric_name, tell_timeouts, unique_names, warn_about_untrained
+from daf.matches import Planner, Played, planner, play_matches, reliability
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import daf_compute_weighted_score, estimate_cells
@@ -136,7 +136,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     if len(entrants) < 2:
         raise DAFError(f"fewer than two policies can finish a match. {'; '.join(_disqualifications(failed))}")
     mixed = play_matches(config, pair_plans(missions, entrants, seeds, make_plan))
-    log_matches(tracker, "tournament", (*solo.records, *mixed.records), (*solo.failures, *mixed.failures))
+    log_episodes(tracker, "tournament", (*solo.records, *mixed.records), (*solo.failures, *mixed.failures))
     finished = mixed.seeds
     if not finished:
         raise DAFError("no seed was finished with all of its matches; tournament/failures.txt tells why")

@@ -183,7 +183,7 @@ def test_a_policy_that_always_fails_is_named(tiny: Load, tracker: Tracker) -> No
     with pytest.raises(DAFError, match=r"no seed that every policy finished[\s\S]*chaos-monkey failed in 2"):
         daf_compare_policies(tiny("task=compare", "comparison.policies=[noop,chaos-monkey]"), tracker)
     assert len((tracker.output_dir / "comparison" / "episodes.jsonl").read_text().splitlines()) == 2
-    assert "Chaos monkey" in (tracker.output_dir / "evaluation" / "failures.txt").read_text()
+    assert "Chaos monkey" in (tracker.output_dir / "comparison" / "failures.txt").read_text()
 
 
 def test_actions_that_were_too_slow_are_told(tracker: Tracker) -> None:

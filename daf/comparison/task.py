@@ -1,6 +1,5 @@
 """`task=compare`: every policy alone on the same missions, seeds and maps; then who differs, and by how much."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from daf.environment_checks import TOO_FEW_POLICIES, mission_specs
 from daf.episodes import EpisodeFailure
 from daf.errors import DAFConfigError
 from daf.evaluation import (
+    log_episodes,
     plan_episodes,
     play_with_progress,
     tell_failures,
@@ -94,7 +94,7 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
         *_told_rounds(played.sequential, options.max_episodes),
         *_told_length(played.records),
         *tell_incomplete(scores),
-        *tell_failures(played.failures),
+        *tell_failures(played.failures, "comparison"),
         *tell_timeouts(played.records),
         *_told_warnings(comparison),
     )
@@ -133,7 +133,7 @@ def _play(
             else:
                 failures.append(outcome)
         # Before anything is computed: what was played is kept, whatever happens later.
-        _log_episodes(records, failures, tracker)
+        log_episodes(tracker, "comparison", records, failures)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
         if options.margin is None or options.stopping == "fixed":
             return Played(records, failures, scores, None)
@@ -174,11 +174,3 @@ def _told_warnings(comparison: "Comparison") -> Iterator[str]:
         concerned = [policy for policy in comparison.policies if warning in comparison.summary(policy).warnings]
         names = f"{', '.join(concerned)}: " if len(concerned) < len(comparison.policies) and concerned else ""
         yield f"Note: {names}{warning}."
-
-
-def _log_episodes(records: Sequence[EpisodeRecord], failures: Sequence[EpisodeFailure], tracker: Tracker) -> None:
-    lines = "".join(f"{json.dumps(record.to_dict())}\n" for record in records)
-    tracker.log_text(lines, "comparison/episodes.jsonl")
-    if failures:
-        text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in failures)
-        tracker.log_text(text, "evaluation/failures.txt")

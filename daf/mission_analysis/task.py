@@ -7,8 +7,16 @@ import numpy as np
 
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
-from daf.evaluation import LEVEL, metric_name, plan_episodes, tell_timeouts, unique_names, warn_about_untrained
-from daf.matches import log_matches, play_matches
+from daf.evaluation import (
+    LEVEL,
+    log_episodes,
+    metric_name,
+    plan_episodes,
+    tell_timeouts,
+    unique_names,
+    warn_about_untrained,
+)
+from daf.matches import play_matches
 from daf.mission_analysis.behaviour import Correlation, daf_analyze_mission, daf_metric_correlations, episode_behaviour
 from daf.mission_analysis.discovery import (
     conflict_table,
@@ -67,7 +75,7 @@ def _behaviours(
     players = [*policies, *([idle] if analysis.success_threshold is None else [])]
     plans = [plan for mission in missions for policy in players for plan in plan_episodes(config, mission, policy)]
     played = play_matches(config, plans)
-    log_matches(tracker, "missions", played.records, played.failures)
+    log_episodes(tracker, "missions", played.records, played.failures)
     tables: list[ResultTable] = []
     notes = [*played.notes("missions"), *tell_timeouts(played.records), *_tell_few(evaluation.episodes)]
     for mission in missions:

@@ -8,8 +8,7 @@ from daf.config.schemas import DAFConfig
 from daf.environment_checks import mission_specs
 from daf.episodes import EpisodeFailure, daf_play_episodes
 from daf.errors import DAFError
-from daf.evaluation import plan_episodes
-from daf.matches import log_matches
+from daf.evaluation import log_episodes, plan_episodes
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.scoring_analysis import pickup_plans, vor_by_seed
 from daf.tracking import Tracker
@@ -75,7 +74,7 @@ def _play(
     )
     records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
     failed = [outcome for outcome in outcomes if isinstance(outcome, EpisodeFailure)]
-    log_matches(tracker, folder, records, failed)
+    log_episodes(tracker, folder, records, failed)
     if failed:
         # A mean over other seeds than the other trials' would not be comparable.
         raise DAFError(f"{len(failed)} evaluation episodes failed, the first with:\n{failed[0].traceback}")
