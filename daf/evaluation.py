@@ -17,7 +17,7 @@ from daf.errors import DAFError
 from daf.progress import progress
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
-from daf.tracking import Tracker
+from daf.tracking import Tracker, legal_key
 
 LEVEL = 0.95
 # Workers take about five seconds to import what they need; one process plays this much in ten to twenty.
@@ -248,10 +248,8 @@ def _log(result: EvaluationResult, tracker: Tracker) -> None:
 
 def metric_name(*parts: str) -> str:
     """A metric name from parts, with what MLflow does not allow in one replaced or, as in a path, left out."""
-    import re
-
     segments = [segment for segment in "/".join(parts).split("/") if segment not in ("", ".", "..")]
-    return re.sub(r"[^\w\-. /:]", "_", "/".join(segments))
+    return legal_key("/".join(segments))
 
 
 def _records_csv(records: Sequence[EpisodeRecord]) -> str:

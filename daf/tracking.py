@@ -154,7 +154,7 @@ class Tracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Logs parameters under dotted keys; secrets are blanked."""
-        clean = {_param_key(key): self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
+        clean = {legal_key(key): self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
         self._queue.put(("params", clean))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
@@ -269,8 +269,8 @@ class Tracker:
             file.write(json.dumps({"run_id": self.run_id, "kind": kind, "content": content}) + "\n")
 
 
-def _param_key(key: str) -> str:
-    """A key of the user's, such as ``+policy.init_kwargs.x``, in the characters that MLflow takes."""
+def legal_key(key: str) -> str:
+    """A key made of what the user named, such as ``+policy.init_kwargs.x``, in the characters that MLflow takes."""
     return re.sub(r"[^\w\-. :/]", "_", key)
 
 

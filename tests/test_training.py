@@ -26,6 +26,19 @@ def only_run(store: str) -> tuple[MlflowClient, object]:
     return client, run
 
 
+def after_second_epoch(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
+    """Has something happen in the middle of a training."""
+    reported = trainer.EpochReport
+
+    def report_and_act(*args: object) -> object:
+        report = reported(*args)  # type: ignore[arg-type]
+        if report.epoch == 2:
+            action()
+        return report
+
+    monkeypatch.setattr(trainer, "EpochReport", report_and_act)
+
+
 def test_metrics_stream_and_the_checkpoint_is_logged(tiny: Load, tracker: Tracker, store: str) -> None:
     result = daf_train(tiny("training.num_steps=768"), tracker)
     tracker.close("FINISHED")
@@ -43,15 +56,7 @@ def test_metrics_stream_and_the_checkpoint_is_logged(tiny: Load, tracker: Tracke
 def test_an_interrupt_keeps_everything_and_a_run_id_resumes_it(
     tiny: Load, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reported = trainer.EpochReport
-
-    def interrupting(*args: object) -> object:
-        report = reported(*args)  # type: ignore[arg-type]
-        if report.epoch == 2:
-            signal.raise_signal(signal.SIGINT)
-        return report
-
-    monkeypatch.setattr(trainer, "EpochReport", interrupting)
+    after_second_epoch(monkeypatch, lambda: signal.raise_signal(signal.SIGINT))
     with pytest.raises(DAFInterruptedError, match=r"after 512 agent steps.*training.resume="):
         daf_run(tiny("training.num_steps=1024"))
     monkeypatch.undo()
@@ -89,15 +94,10 @@ def test_resuming_from_what_is_not_there(tiny: Load, tracker: Tracker, tmp_path:
 def test_a_crashed_run_is_resumed_by_its_id(
     tiny: Load, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reported = trainer.EpochReport
+    def crash() -> None:
+        raise ValueError("no luck")
 
-    def crashing(*args: object) -> object:
-        report = reported(*args)  # type: ignore[arg-type]
-        if report.epoch == 2:
-            raise ValueError("no luck")
-        return report
-
-    monkeypatch.setattr(trainer, "EpochReport", crashing)
+    after_second_epoch(monkeypatch, crash)
     with pytest.raises(ValueError, match="no luck"):
         daf_run(tiny("training.num_steps=768", "training.checkpoint_interval=1"))
     monkeypatch.undo()

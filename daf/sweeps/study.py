@@ -242,8 +242,8 @@ class StoredStudy:
     def _next_point(self) -> dict[str, Any] | None:
         """A planned point that no trial has, else an empty one for the sampler; None when there are enough trials."""
         trials = self.trials()
-        begun = [trial.system_attrs.get("fixed_params") for trial in trials]
-        point = next((point for point in self._planned if point not in begun), None)
+        begun = {frozenset(trial.system_attrs.get("fixed_params", {}).items()) for trial in trials}
+        point = next((point for point in self._planned if frozenset(point.items()) not in begun), None)
         if self._is_grid:
             return point
         return (point or {}) if len(trials) < self.n_trials else None
