@@ -2,15 +2,14 @@
 
 import logging
 import os
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from daf.config.names import expand_missions
+from daf.config.missions import _left_out, mission_specs
 from daf.config.schemas import DAFConfig, DAFPolicyConfig
 from daf.errors import Problem
-from daf.records import MissionSpec
+from daf.tracking.store import is_run_id
 
 LEAST_FREE_GIB = 1.0
 #: Tasks that optimise the configured policy.
@@ -43,11 +42,6 @@ def daf_check_files(config: DAFConfig) -> list[Problem]:
         hint = "Give an MLflow run id or a checkpoint folder (<output_dir>/checkpoints)."
         problems.append(Problem("training.resume", f"{resume!r} holds no trainer_state.pt.", hint))
     return problems
-
-
-def is_run_id(text: str) -> bool:
-    """Whether a text has the form of an MLflow run id."""
-    return re.fullmatch(r"[0-9a-f]{32}", text) is not None
 
 
 def daf_check_output(config: DAFConfig) -> list[Problem]:
@@ -107,30 +101,14 @@ def _uses_pool(config: DAFConfig) -> bool:
     return config.task.name == "vor" or "vor" in config.objective.metric
 
 
-def mission_specs(config: DAFConfig) -> list[MissionSpec]:
-    """The missions that the config evaluates on, without those of a set or pattern that nobody can play."""
-    left_out = _left_out(config)
-    names = expand_missions(list(config.evaluation.missions)) if config.evaluation.missions else [config.mission.name]
-    return [config.mission_spec(name) for name in names if name not in left_out]
-
-
-def _left_out(config: DAFConfig) -> list[str]:
-    """What the sets and patterns of `evaluation.missions` hold that cannot be played, if they hold anything else."""
-    from daf.bridge.missions import UNPLAYABLE
-
-    asked = list(config.evaluation.missions)
-    found = expand_missions(asked)
-    unplayable = [name for name in found if name in UNPLAYABLE and name not in asked]
-    return unplayable if len(unplayable) < len(found) else []
-
-
 def _trains(config: DAFConfig) -> bool:
     return config.task.name in TRAINING_TASKS or (config.task.name == "ablation" and config.ablation.trainings > 0)
 
 
 def daf_check_missions(config: DAFConfig) -> list[Problem]:
     """Every mission must build, and give every agent a place: only a simulation shows that."""
-    from daf.bridge.missions import is_mission_file, why_unplayable
+    from daf.bridge.catalogue import is_mission_file
+    from daf.bridge.missions import why_unplayable
 
     if left_out := _left_out(config):
         names = ", ".join(left_out)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from daf.config.schemas import DAFConfig
-from daf.evaluation import metric_name, unique_names
+from daf.episodes.plans import unique_names
 from daf.records import MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker, metric_name
 
 #: Where policies are tried when nothing else is said: small, and known to every class.
 SMALL_MISSION = MissionSpec(name="cogsguard_arena.basic", cogs=2)

@@ -1,6 +1,5 @@
 """The entrypoint: compose, validate, check, dispatch to a task, return its objective."""
 
-import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -12,18 +11,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from daf.command_line import CommandLine, read_command_line
+from daf.cli.command_line import CommandLine, read_command_line
+from daf.cli.help import help_text
 from daf.config import CONF_DIR, DAFConfig
 from daf.config.compose import validate
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
-from daf.help import help_text
-from daf.provenance import Redactor
 from daf.results import TaskResult
+from daf.tasks import load_task, tell_result
+from daf.tracking.redaction import Redactor
 
 if TYPE_CHECKING:
     from daf.sweeps.trial import TrialOutcome
 
-WIDTH_OF_FILES = 160
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
 
@@ -42,7 +41,9 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
         DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
     """
     from daf.environment_checks import daf_check_environment
-    from daf.tracking import Tracker, log_provenance, open_store
+    from daf.tracking.provenance import log_provenance
+    from daf.tracking.store import open_store
+    from daf.tracking.tracker import Tracker
 
     problems = daf_check_environment(config)
     if problems:
@@ -64,20 +65,6 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
     return result
 
 
-def load_task(function: str) -> Callable[..., TaskResult]:
-    """The function behind a dotted path.
-
-    Raises:
-        DAFConfigError: there is no such function.
-    """
-    module, _, name = function.rpartition(".")
-    try:
-        task: Callable[..., TaskResult] = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise DAFConfigError([Problem("task.function", f"{function!r} cannot be imported: {error}.")]) from error
-    return task
-
-
 def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
     """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
     if overrides and os.environ.get(PARENT_RUN):
@@ -90,22 +77,6 @@ def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
 
 def _file_name(title: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")
-
-
-def tell_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> None:
-    """Prints what came out, where its files are and how it is found again in the store at `uri`."""
-    from rich.console import Console
-
-    from daf.tracking import ui_command
-
-    # In a file or a pipe there is no edge to wrap at. Brackets and colons in names are no markup and no emoji.
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES, markup=False, emoji=False, highlight=False)
-    for table in result.tables:
-        console.print(table.to_rich())
-    for note in result.notes:
-        console.print(note, soft_wrap=True)
-    console.print(f"Files: {output_dir}", soft_wrap=True)
-    console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True)
 
 
 class _CarriedError(BaseException):
@@ -180,7 +151,9 @@ def _check_early(config: DAFConfig, command: CommandLine) -> None:
 
 def _multirun(command: CommandLine) -> None:
     """Runs Hydra's multirun under one parent run."""
-    from daf.tracking import Tracker, log_provenance, open_store
+    from daf.tracking.provenance import log_provenance
+    from daf.tracking.store import open_store
+    from daf.tracking.tracker import Tracker
 
     config = command.configs()[0]
     client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)

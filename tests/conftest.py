@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daf.config import DAFConfig, daf_load_config
-from daf.tracking import Tracker, open_store
+from daf.tracking.store import open_store
+from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from daf.config import DAFConfig
-from daf.environment_checks import daf_check_environment, mission_specs
+from daf.config.missions import mission_specs
+from daf.environment_checks import daf_check_environment
 
 Load = Callable[..., DAFConfig]
 

@@ -16,7 +16,7 @@ from daf.policy_analysis import (
     daf_show_policies,
 )
 from daf.records import PolicySpec
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker
 
 Load = Callable[..., DAFConfig]
 

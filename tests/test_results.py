@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from daf.results import ResultTable, TaskResult, level_text
-from daf.run import tell_result
+from daf.tasks import tell_result
 
 TABLE = ResultTable("Two | policies", ("policy", "reward"), (("a,b", "1.0"), ("<x>|y", "2.0")))
 

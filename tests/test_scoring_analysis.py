@@ -13,19 +13,18 @@ from mlflow import MlflowClient
 
 from daf.bridge.missions import build_mission
 from daf.bridge.policies import resolve_policy
+from daf.comparison.vor import VorResult, daf_compare_with_vor
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError, DAFError
 from daf.records import PolicySpec
 from daf.run import daf_run
 from daf.scoring_analysis import (
-    VorResult,
     daf_allocate_agents,
-    daf_compare_with_vor,
     daf_compute_vor,
     daf_compute_weighted_score,
     daf_validate_proportions,
 )
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker
 from tests.made_up import made_up_record as record
 
 Load = Callable[..., DAFConfig]

@@ -4,22 +4,13 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daf.bridge.catalogue import is_mission_file
 from daf.bridge.imports import contained
 from daf.records import MissionSpec, digest
 
 if TYPE_CHECKING:
     from cogames.cogs_vs_clips.mission import CvCMission
     from mettagrid import MettaGridConfig
-
-MISSION_SETS = ("integrated_evals", "spanning_evals", "diagnostic_evals", "cogsguard_evals", "all")
-#: Fails to build at any number of cogs: its map holds objects that its game does not know.
-UNPLAYABLE = ("training_facility.easy_hearts_training",)
-MISSION_FILE_SUFFIXES = (".yaml", ".yml", ".json", ".py")
-
-
-def is_mission_file(name: str) -> bool:
-    """Whether CoGames would read `name` as a path."""
-    return name.endswith(MISSION_FILE_SUFFIXES)
 
 
 def build_mission(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:

@@ -1,7 +1,6 @@
 """`cogames.train.train` with every hyper-parameter from the config, checkpoints that resume, and no leaks."""
 
 import io
-import logging
 import math
 import signal
 import threading
@@ -14,15 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from daf.bridge.batched.actors import KNOWN_FORMS, fill_empty_tokens
+from daf.bridge.devices import resolve_device
 from daf.bridge.imports import contained, seed_everything
 from daf.bridge.missions import build_mission
 from daf.bridge.policies import resolve_policy
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFError, DAFTrainingDivergedError
-from daf.interrupts import interrupt_deferred
+from daf.execution.interrupts import interrupt_deferred
 from daf.records import PolicySpec
-
-log = logging.getLogger(__name__)
 
 STATE_FILE = "trainer_state.pt"
 
@@ -60,15 +58,6 @@ class TrainingOutcome:
     epochs: int
     seconds: float
     interrupted: bool
-
-
-def resolve_device(device: str) -> str:
-    """The torch device behind ``auto``; any other name is returned as it is."""
-    import torch
-
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def train(

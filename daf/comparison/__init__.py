@@ -1,7 +1,25 @@
 """Comparisons of policies that can be believed: the same episodes for each, and statistics that allow for chance."""
 
+from daf.comparison.ablation import AblationResult, daf_policy_ablation
+from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
 from daf.comparison.publish import daf_publish_comparison
 from daf.comparison.scores import PairedScores, paired_scores
 from daf.comparison.task import ComparisonResult, daf_compare_policies
+from daf.comparison.tournament import TournamentResult, daf_run_tournament
+from daf.comparison.vor import VorResult, daf_compare_with_vor
 
-__all__ = ["ComparisonResult", "PairedScores", "daf_compare_policies", "daf_publish_comparison", "paired_scores"]
+__all__ = [
+    "AblationResult",
+    "BenchmarkResult",
+    "ComparisonResult",
+    "PairedScores",
+    "TournamentResult",
+    "VorResult",
+    "daf_benchmark_suite",
+    "daf_compare_policies",
+    "daf_compare_with_vor",
+    "daf_policy_ablation",
+    "daf_publish_comparison",
+    "daf_run_tournament",
+    "paired_scores",
+]

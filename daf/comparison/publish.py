@@ -11,9 +11,8 @@ import numpy as np
 
 from daf.comparison.scores import PairedScores
 from daf.comparison.tables import full_tables, pairs_table, summary_table
-from daf.evaluation import metric_name
 from daf.results import ALL_MISSIONS, json_ready
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import (
     daf_export_comparison_html,
     daf_generate_leaderboard,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from daf.episodes import EpisodeFailure
+from daf.episodes.outcomes import EpisodeFailure
 from daf.errors import DAFError
 from daf.records import EpisodeRecord
 

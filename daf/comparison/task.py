@@ -12,22 +12,16 @@ from daf.comparison.scores import PairedScores, paired_scores, tell_incomplete
 from daf.comparison.sequential import with_sequential_decisions
 from daf.comparison.tables import pairs_table, summary_table
 from daf.comparison.verdict import verdict
+from daf.config.missions import mission_specs
 from daf.config.schemas import DAFComparisonConfig, DAFConfig
-from daf.environment_checks import TOO_FEW_POLICIES, mission_specs
-from daf.episodes import EpisodeFailure
+from daf.environment_checks import TOO_FEW_POLICIES
+from daf.episodes.outcomes import EpisodeFailure
+from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
+from daf.episodes.played import log_episodes, play_with_progress, tell_failures, tell_timeouts
 from daf.errors import DAFConfigError
-from daf.evaluation import (
-    log_episodes,
-    plan_episodes,
-    play_with_progress,
-    tell_failures,
-    tell_timeouts,
-    unique_names,
-    warn_about_untrained,
-)
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, SequentialComparison

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.comparison.scores import PairedScores
-from daf.config.explain import nearest
+from daf.config.suggestions import nearest
 from daf.records import EpisodeRecord
 from daf.results import number_text
 

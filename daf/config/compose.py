@@ -15,8 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
-from daf.config.explain import explain_validation, nearest
+from daf.config.explain import explain_validation
 from daf.config.schemas import DAFConfig
+from daf.config.suggestions import nearest
 from daf.errors import DAFConfigError, Problem
 
 _PACKAGED = Path(__file__).parents[1] / "conf"

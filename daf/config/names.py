@@ -3,9 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from daf.bridge.catalogue import catalogue
-from daf.bridge.missions import MISSION_SETS, is_mission_file
-from daf.config.explain import nearest
+from daf.bridge.catalogue import MISSION_SETS, catalogue, is_mission_file
+from daf.config.suggestions import nearest
 
 
 def mission_name(name: str) -> str:

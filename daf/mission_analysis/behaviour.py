@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daf.evaluation import LEVEL
+from daf.evaluation.task import LEVEL
 from daf.records import EpisodeRecord
 from daf.results import ResultTable, level_text
 

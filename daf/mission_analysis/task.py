@@ -5,18 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 
+from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import mission_specs
-from daf.evaluation import (
-    LEVEL,
-    log_episodes,
-    metric_name,
-    plan_episodes,
-    tell_timeouts,
-    unique_names,
-    warn_about_untrained,
-)
-from daf.matches import play_matches
+from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
+from daf.episodes.played import log_episodes, play_matches, tell_timeouts
+from daf.evaluation.task import LEVEL
+from daf.execution.progress import progress
 from daf.mission_analysis.behaviour import Correlation, daf_analyze_mission, daf_metric_correlations, episode_behaviour
 from daf.mission_analysis.discovery import (
     conflict_table,
@@ -26,10 +20,9 @@ from daf.mission_analysis.discovery import (
     mission_table,
     variant_table,
 )
-from daf.progress import progress
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult, level_text
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker, metric_name
 
 TOLD_CORRELATIONS = 10
 

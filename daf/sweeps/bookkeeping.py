@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError
-from daf.provenance import Redactor
 from daf.sweeps.space import Compose, Space, trial_name
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import StoredStudy, report
 from daf.sweeps.trial import Intermediate, TrialJob, TrialOutcome, seeds_from
-from daf.tracking import Tracker
+from daf.tracking.redaction import Redactor
+from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     import optuna

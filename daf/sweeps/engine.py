@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from daf.interrupts import interrupt_deferred
+from daf.execution.executor import JobDone, JobFailed, JobMessage
+from daf.execution.interrupts import interrupt_deferred
+from daf.execution.processes import WorkerPool
 from daf.sweeps.bookkeeping import Request, Trials, end_run, last_line
 from daf.sweeps.live import Show
 from daf.sweeps.state import read_status
 from daf.sweeps.study import StoredStudy
 from daf.sweeps.trial import Intermediate, TrialJob, TrialOutcome
-from daf.workers import JobDone, JobFailed, JobMessage, WorkerPool
 
 log = logging.getLogger(__name__)
 

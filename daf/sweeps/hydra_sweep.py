@@ -42,7 +42,7 @@ def sweep(
     Raises:
         DAFConfigError: the request is wrong; nothing was started.
     """
-    from daf.run import tell_result
+    from daf.tasks import tell_result
 
     fixed, swept = split_overrides(arguments, hydra_context.config_loader)
     config_dir, extra = _config_folders(hydra_config)

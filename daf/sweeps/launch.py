@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from daf.config import CONF_DIR
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
-from daf.provenance import Redactor
 from daf.results import TaskResult
 from daf.sweeps.bookkeeping import Request
 from daf.sweeps.checks import check_sweep, is_grid
@@ -25,13 +24,14 @@ from daf.sweeps.state import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, default_storage, open_storage
 from daf.sweeps.trial import CheckJob, initializer, warm_up_tracking
 from daf.sweeps.winner import write_winner
+from daf.tracking.redaction import Redactor
 
 if TYPE_CHECKING:
     import optuna
     from mlflow import MlflowClient
 
-    from daf.tracking import Tracker
-    from daf.workers import WorkerPool
+    from daf.execution.processes import WorkerPool
+    from daf.tracking.tracker import Tracker
 
 #: Runs trials in another way than on our own workers: a Hydra launcher.
 RunTrials = Callable[[StoredStudy, Request], None]
@@ -79,7 +79,7 @@ def daf_launch_sweep(
         DAFError: too many trials failed, or none finished.
         DAFInterruptedError: Ctrl-C; the same call goes on.
     """
-    from daf.workers import WorkerPool
+    from daf.execution.processes import WorkerPool
 
     compose = compose or compose_onto(config)
     # Where trials run elsewhere, workers only check and confirm.
@@ -116,7 +116,7 @@ def _open_study(
 
 
 def _check_in_worker(pool: "WorkerPool", config: DAFConfig) -> list[Problem]:
-    from daf.workers import JobDone, JobFailed
+    from daf.execution.executor import JobDone, JobFailed
 
     pool.submit(CheckJob(config))
     event = pool.next_event()
@@ -129,7 +129,8 @@ def _check_in_worker(pool: "WorkerPool", config: DAFConfig) -> list[Problem]:
 
 def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path) -> "Tracker":
     """The sweep's MLflow run: a new one, or the one that the study was begun under."""
-    from daf.tracking import Tracker, open_store
+    from daf.tracking.store import open_store
+    from daf.tracking.tracker import Tracker
 
     client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
     before = stored.study.user_attrs.get("parent_run_id")
@@ -139,7 +140,7 @@ def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path) -> "Tr
 
 def _describe(tracker: "Tracker", stored: StoredStudy, overrides: Sequence[str]) -> None:
     """Logs what a new run of a sweep is, and notes with the study that it is its own."""
-    from daf.tracking import log_provenance
+    from daf.tracking.provenance import log_provenance
 
     log_provenance(tracker, stored.config, overrides)
     tracker.set_tags({"daf.sweep": stored.name})

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-from daf.config.explain import nearest
+from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import mission_specs
-from daf.episodes import EpisodeFailure, daf_play_episodes
+from daf.config.suggestions import nearest
+from daf.episodes.outcomes import EpisodeFailure
+from daf.episodes.plans import plan_episodes
+from daf.episodes.play import daf_play_episodes
+from daf.episodes.played import log_episodes
 from daf.errors import DAFError
-from daf.evaluation import log_episodes, plan_episodes
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.scoring_analysis import pickup_plans, vor_by_seed
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker
 
 #: Scores of a policy: (mission, evaluation seed) to one number for each metric.
 Scores = dict[tuple[str, int], tuple[float, ...]]

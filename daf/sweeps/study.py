@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import TRAINING_TASKS
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.provenance import Redactor
 from daf.records import digest
 from daf.sweeps.space import Space
 from daf.sweeps.strategies import make_pruner, make_sampler
-from daf.tracking import flatten, project_dir, tracking_uri
+from daf.tracking.provenance import flatten
+from daf.tracking.redaction import Redactor
+from daf.tracking.store import project_dir, tracking_uri
 
 if TYPE_CHECKING:
     import optuna

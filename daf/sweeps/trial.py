@@ -16,13 +16,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import yaml
 
+from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import TRAINING_TASKS, daf_check_environment, mission_specs
+from daf.environment_checks import TRAINING_TASKS, daf_check_environment
 from daf.errors import DAFError, DAFTrainingDivergedError, Problem
-from daf.provenance import Redactor
 from daf.records import EpisodeRecord
 from daf.sweeps.study import OWN_TASKS
-from daf.tracking import Tracker, flatten, open_store
+from daf.tracking.provenance import flatten
+from daf.tracking.redaction import Redactor
+from daf.tracking.store import open_store
+from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -141,14 +144,14 @@ class _Progress:
 
 def warm_up() -> None:
     """Imports, once in a worker's life, what training and playing need."""
-    from daf import episodes
     from daf.bridge.imports import contained
+    from daf.episodes import worker
 
     warm_up_tracking()
-    episodes.warm_up()
+    worker.warm_up()
     with contained():
         # torch's first optimizer imports _dynamo.
-        for module in ("cogames.train", "daf.training", "daf.sweeps.scores", "torch._dynamo"):
+        for module in ("cogames.train", "daf.training.task", "daf.sweeps.scores", "torch._dynamo"):
             importlib.import_module(module)
 
 
@@ -253,7 +256,7 @@ def _not_finite(config: DAFConfig, values: tuple[float, ...]) -> str:
 
 
 def _metric_names(config: DAFConfig) -> list[str]:
-    from daf.evaluation import metric_name
+    from daf.tracking.tracker import metric_name
 
     metrics = config.objective.metric
     return ["objective"] if len(metrics) == 1 else [metric_name("objective", metric) for metric in metrics]
@@ -308,7 +311,7 @@ def _train_and_play(
 
 def _run_task(config: DAFConfig, tracker: Tracker) -> _Part:
     """Any other task: what it calls its objective is the trial's."""
-    from daf.run import load_task
+    from daf.tasks import load_task
 
     objective = load_task(config.task.function)(config, tracker).objective
     values = objective if isinstance(objective, tuple) else (objective,)
@@ -320,7 +323,7 @@ def _run_task(config: DAFConfig, tracker: Tracker) -> _Part:
 def _train(
     job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, progress: _Progress
 ) -> tuple[str, dict[str, float]]:
-    from daf.training import daf_train
+    from daf.training.task import daf_train
 
     reporter = _Reporter(config.objective.metric[0], job.report_every, index * config.training.num_steps, line)
     before, started = progress.agent_steps, time.perf_counter()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from daf.config import DAFConfig
 from daf.results import TaskResult
-from daf.tracking import Tracker
+from daf.tracking.tracker import Tracker
 
 
 def quadratic(config: DAFConfig, tracker: Tracker) -> TaskResult:

@@ -188,7 +188,11 @@ def wait_for(what: Callable[[], Any], seconds: float = 120) -> Any:
 
 
 def _workers(process: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    return [child for child in psutil.Process(process.pid).children() if "daf.workers" in " ".join(child.cmdline())]
+    return [
+        child
+        for child in psutil.Process(process.pid).children()
+        if "daf.execution.processes" in " ".join(child.cmdline())
+    ]
 
 
 def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_path: Path) -> None:

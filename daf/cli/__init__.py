@@ -1,0 +1,1 @@
+"""The command line: what it says, its help, its exit codes."""

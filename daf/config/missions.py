@@ -1,0 +1,22 @@
+"""The missions that a config evaluates on."""
+
+from daf.config.names import expand_missions
+from daf.config.schemas import DAFConfig
+from daf.records import MissionSpec
+
+
+def mission_specs(config: DAFConfig) -> list[MissionSpec]:
+    """The missions that the config evaluates on, without those of a set or pattern that nobody can play."""
+    left_out = _left_out(config)
+    names = expand_missions(list(config.evaluation.missions)) if config.evaluation.missions else [config.mission.name]
+    return [config.mission_spec(name) for name in names if name not in left_out]
+
+
+def _left_out(config: DAFConfig) -> list[str]:
+    """What the sets and patterns of `evaluation.missions` hold that cannot be played, if they hold anything else."""
+    from daf.bridge.catalogue import UNPLAYABLE
+
+    asked = list(config.evaluation.missions)
+    found = expand_missions(asked)
+    unplayable = [name for name in found if name in UNPLAYABLE and name not in asked]
+    return unplayable if len(unplayable) < len(found) else []

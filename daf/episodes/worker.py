@@ -1,0 +1,112 @@
+"""What a process does that plays episodes."""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from daf.episodes.cache import EpisodeCache
+from daf.execution.processes import Job
+from daf.records import EpisodePlan, EpisodeRecord
+
+# A batched job plays this many episodes side by side, and holds a few times as many: enough to keep the lanes full,
+# few enough that a dying worker costs little.
+LANES = 16
+
+
+Episode = tuple[int, EpisodePlan]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chunk:
+    """Episodes that one worker plays in one job.
+
+    Attributes:
+        episodes: plans with their positions among all plans.
+        backend: ``official`` or ``batched``; batched episodes share mission, policies and device.
+        cache_dir: folder in which records are kept, or None.
+    """
+
+    episodes: tuple[Episode, ...]
+    backend: str
+    cache_dir: Path | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """One played episode of a chunk.
+
+    Attributes:
+        index: its position among all plans.
+        cache_problem: why its record could not be kept, or None.
+    """
+
+    index: int
+    record: EpisodeRecord
+    cache_problem: str | None
+
+
+def warm_up() -> None:
+    """Imports everything that playing an episode needs; a new worker does it before its first job."""
+    import torch
+
+    from daf.bridge.imports import contained
+    from daf.bridge.policies import registered_policies
+
+    torch.set_num_threads(1)
+    registered_policies()
+    with contained():
+        for module in ("cogames.cli.mission", "mettagrid.runner.rollout", "daf.bridge.batched"):
+            importlib.import_module(module)
+
+
+def work(payload: Chunk | EpisodePlan, job: Job) -> str | None:
+    """What a worker does: plays a chunk, reporting every episode as it ends, or says why a plan cannot be batched."""
+    if isinstance(payload, EpisodePlan):
+        return why_not_batched(payload)
+    for finished in play_chunk(payload):
+        job.report(finished)
+    return None
+
+
+def why_not_batched(plan: EpisodePlan) -> str | None:
+    """The reason of `daf.bridge.batched.why_not_batched`, or that the mission or a policy cannot be loaded."""
+    from daf.bridge import batched
+
+    try:
+        return batched.why_not_batched(plan)
+    except Exception as error:  # it fails again, and is reported, when it is played
+        return f"it cannot be loaded: {error}"
+
+
+def play_chunk(chunk: Chunk) -> Iterator[Finished]:
+    """Plays a chunk; a record is in the cache before it is yielded."""
+    cache = EpisodeCache(chunk.cache_dir) if chunk.cache_dir else None
+    plans = dict(chunk.episodes)
+    played = _play_batched(chunk) if chunk.backend == "batched" else _play_official(chunk)
+    for index, record in played:
+        problem = None
+        if cache:
+            try:
+                cache.add(plans[index], record)
+            except Exception as error:  # such as a full disk: no reason to lose the episode
+                problem = str(error)
+        yield Finished(index=index, record=record, cache_problem=problem)
+
+
+def _play_official(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
+    from daf.bridge.episode import play_official
+
+    for index, plan in chunk.episodes:
+        yield index, play_official(plan)
+
+
+def _play_batched(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
+    from daf.bridge.batched import play_batched
+
+    # They are finished in any order. Within a chunk, equal seed and assignments mean an equal episode.
+    indices: dict[tuple[int, tuple[int, ...]], list[int]] = {}
+    for index, plan in chunk.episodes:
+        indices.setdefault((plan.seed, plan.assignments), []).append(index)
+    for record in play_batched([plan for _, plan in chunk.episodes], lanes=LANES):
+        yield indices[record.seed, record.assignments].pop(), record

@@ -1,0 +1,1 @@
+"""How work runs: jobs on processes, progress, interrupts."""

@@ -1,0 +1,323 @@
+"""A pool of worker processes that stay warm, stream messages and are replaced when they die or hang.
+
+No library does all of it. concurrent.futures and loky give up all work when one process dies. Pebble replaces it, but
+it cannot stream messages or ask a job to stop, waits for running jobs on Ctrl-C, and leaves its workers behind when
+the parent is killed. multiprocessing's own start methods run the user's script again in every worker.
+"""
+
+import faulthandler
+import fcntl
+import gc
+import heapq
+import itertools
+import json
+import math
+import os
+import pickle
+import pkgutil
+import resource
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback as tracebacks
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
+from typing import Any, Self
+
+from daf.execution.executor import Event, JobDone, JobFailed, JobMessage
+
+# As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+START_LIMIT_S = 300.0
+ABORT_LIMIT_S = 5.0
+LOG_TAIL_BYTES = 4_000
+BOOT = """
+import json, sys
+options = json.loads(sys.argv[1])
+sys.path[:] = options.pop("path")
+from daf.execution.processes import worker_main
+worker_main(**options)
+"""
+
+
+class Job:
+    """A running job's line to the parent process; only for the thread that runs the job."""
+
+    def __init__(self, job_id: int, connection: Connection) -> None:
+        self._id = job_id
+        self._connection = connection
+        self._stop_asked = False
+
+    def report(self, message: Any) -> None:
+        """Sends a picklable message; the parent gets it as a `JobMessage`. It restarts the job's time limit."""
+        self._connection.send(("message", message))
+
+    def should_stop(self) -> bool:
+        """Whether the parent asked this job to stop. What to return then is up to the job."""
+        while not self._stop_asked and self._connection.poll():
+            _, job_id, _ = self._connection.recv()
+            self._stop_asked = job_id == self._id
+        return self._stop_asked
+
+
+@dataclass(order=True)
+class _Submitted:
+    rank: tuple[float, int]
+    payload: bytes = field(compare=False)
+    time_limit_s: float = field(compare=False)
+
+    @property
+    def id(self) -> int:
+        return self.rank[1]
+
+
+class WorkerPool:
+    """Runs jobs on worker processes; for one thread, and best as a context manager.
+
+    Workers start at once, and end with the pool or with this process, however it ends. They run one torch thread each,
+    ignore Ctrl-C, and keep their output to themselves until they die.
+
+    Args:
+        target: ``module:function``, called in a worker as ``function(payload, job)`` with a `Job`.
+        workers: number of processes.
+        initializer: ``module:function``, called once in every new worker before its first job, outside time limits.
+    """
+
+    def __init__(self, target: str, workers: int, *, initializer: str | None = None) -> None:
+        self._target = target
+        self._initializer = initializer
+        self._size = workers
+        self._workers = [_Worker(target, initializer) for _ in range(workers)]
+        self._waiting: list[_Submitted] = []
+        self._events: deque[Event] = deque()
+        self._ids = itertools.count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def submit(self, payload: Any, *, cost: float = 0.0, time_limit_s: float | None = None) -> int:
+        """Queues a job and returns its id; it begins during a later `next_event` or `events`.
+
+        Args:
+            payload: anything picklable.
+            cost: expected effort in any unit; the most expensive waiting job goes first, equals in order.
+            time_limit_s: seconds without a result or a message after which the job's worker is replaced.
+        """
+        job_id = next(self._ids)
+        limit = math.inf if time_limit_s is None else time_limit_s
+        heapq.heappush(self._waiting, _Submitted((-cost, job_id), pickle.dumps(payload), limit))
+        return job_id
+
+    def stop(self, job_id: int) -> None:
+        """Asks a job to stop: a running one sees it in `Job.should_stop`, a waiting one fails as ``stopped``."""
+        for worker in self._workers:
+            if worker.job and worker.job.id == job_id:
+                with suppress(OSError):
+                    worker.connection.send(("stop", job_id, b""))
+        if waiting := [job for job in self._waiting if job.id == job_id]:
+            self._waiting.remove(waiting[0])
+            heapq.heapify(self._waiting)
+            self._events.append(JobFailed(job_id=job_id, reason="stopped", traceback="stopped before it began"))
+
+    def events(self) -> Iterator[Event]:
+        """Yields what happens until no job is left; jobs may be submitted and stopped meanwhile."""
+        while event := self.next_event():
+            yield event
+
+    def next_event(self, timeout_s: float | None = None) -> Event | None:
+        """Waits for the next event; None after `timeout_s` seconds, or at once when no job is left."""
+        end = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            self._dispatch()
+            if self._events:
+                return self._events.popleft()
+            if not any(worker.job for worker in self._workers) or time.monotonic() >= end:
+                return None
+            self._collect(end)
+
+    def close(self) -> None:
+        """Ends all workers at once, whatever they are doing."""
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+
+    def _dispatch(self) -> None:
+        """Gives waiting jobs to idle workers, then to new ones."""
+        while self._waiting:
+            worker = next((worker for worker in self._workers if worker.job is None), None)
+            if worker is None and len(self._workers) < self._size:
+                worker = _Worker(self._target, self._initializer)
+                self._workers.append(worker)
+            if worker is None:
+                return
+            try:
+                worker.begin(heapq.heappop(self._waiting))
+            except OSError:
+                self._lose(worker)
+
+    def _collect(self, end: float) -> None:
+        """Waits until a worker has something to say, is overdue, or `end` has come; takes what there is."""
+        nearest = min(end, *(worker.deadline for worker in self._workers))
+        timeout = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
+        ready = wait([worker.connection for worker in self._workers], timeout)
+        for worker in list(self._workers):
+            if worker.connection in ready:
+                self._receive(worker)
+            elif time.monotonic() >= worker.deadline:
+                self._lose(worker, hung=True)
+
+    def _receive(self, worker: "_Worker") -> None:
+        try:
+            kind, value = worker.connection.recv()
+        except (EOFError, OSError):
+            self._lose(worker)
+            return
+        job = worker.job
+        assert job is not None, "only a worker with a job has anything to say"
+        worker.allow(job.time_limit_s)
+        if kind == "message":
+            self._events.append(JobMessage(job_id=job.id, message=value))
+        elif kind == "done":
+            self._events.append(JobDone(job_id=job.id, result=value))
+        elif kind == "error":
+            self._events.append(JobFailed(job_id=job.id, reason="error", traceback=value))
+        if kind in ("done", "error"):
+            worker.rest()
+
+    def _lose(self, worker: "_Worker", *, hung: bool = False) -> None:
+        """Ends a worker that died or hung, and fails its job; the next job gets a new worker."""
+        what = worker.abort() if hung else worker.obituary()
+        worker.end()
+        self._workers.remove(worker)
+        if worker.job:
+            self._events.append(JobFailed(job_id=worker.job.id, reason="hung" if hung else "died", traceback=what))
+
+
+class _Worker:
+    """The parent's side of one worker process."""
+
+    job: _Submitted | None
+
+    def __init__(self, target: str, initializer: str | None) -> None:
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in end)
+        self.rest()
+        self.connection, theirs = Pipe()
+        lifeline, self._lifeline = os.pipe()
+        options = {
+            "path": [str(entry) for entry in sys.path],
+            "connection": theirs.fileno(),
+            "lifeline": lifeline,
+            "target": target,
+            "initializer": initializer,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", BOOT, json.dumps(options)],
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **ONE_THREAD},
+            pass_fds=(theirs.fileno(), lifeline),
+            process_group=0,  # the terminal's Ctrl-C passes it by, and its own children end with it
+        )
+        theirs.close()
+        os.close(lifeline)
+
+    def begin(self, job: _Submitted) -> None:
+        """Hands over a job. The time limit counts from when the worker says that it has begun."""
+        self.job = job
+        self.allow(START_LIMIT_S)
+        self.connection.send(("job", job.id, job.payload))
+
+    def rest(self) -> None:
+        """Makes it a process without a job, which may stay silent for ever."""
+        self.job = None
+        self.allow(math.inf)
+        self._log_start = os.fstat(self._log.fileno()).st_size
+
+    def allow(self, seconds: float) -> None:
+        """Sets how long the process may stay silent from now on."""
+        self._limit_s = seconds
+        self.deadline = time.monotonic() + seconds
+
+    def abort(self) -> str:
+        """Ends a hanging process so that it leaves a traceback; returns what can be said about it."""
+        self._process.send_signal(signal.SIGABRT)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(ABORT_LIMIT_S)
+        return f"The worker process was ended: no sign of life for {self._limit_s:g} s.\n{self._output()}"
+
+    def obituary(self) -> str:
+        """What can be said about a process that has closed its connection."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(ABORT_LIMIT_S)
+        code = self._process.returncode
+        how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+        return f"The worker process died with {how}.\n{self._output()}"
+
+    def end(self) -> None:
+        """Kills the process and its children, and releases what belongs to it."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self.connection.close()
+        os.close(self._lifeline)
+        self._log.close()
+
+    def _output(self) -> str:
+        """The end of what the process printed since it was last without a job."""
+        size = os.fstat(self._log.fileno()).st_size
+        start = max(self._log_start, size - LOG_TAIL_BYTES)
+        # pread leaves the file offset alone, which the process shares and writes at.
+        return os.pread(self._log.fileno(), size - start, start).decode(errors="replace")
+
+
+def worker_main(*, connection: int, lifeline: int, target: str, initializer: str | None) -> None:
+    """The whole life of a worker process; the file descriptors are those that its parent handed down."""
+    _end_with_parent(lifeline)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    faulthandler.enable()
+    for descriptor in (connection, lifeline):
+        os.set_inheritable(descriptor, False)
+    if initializer:
+        pkgutil.resolve_name(initializer)()
+    function = pkgutil.resolve_name(target)
+    parent = Connection(connection)
+    # What was imported stays for good. Leaving it out makes a full collection cheap enough to follow every job, and
+    # without one the simulators that jobs leave in reference cycles pile up to hundreds of megabytes.
+    gc.freeze()
+    with suppress(EOFError):
+        while True:
+            kind, job_id, payload = parent.recv()
+            if kind == "job":  # a request to stop may come after the job's end
+                _perform(function, payload, job_id, parent)
+                gc.collect()
+
+
+def _perform(function: Callable[[Any, Job], Any], payload: bytes, job_id: int, parent: Connection) -> None:
+    parent.send(("started", None))
+    try:
+        parent.send(("done", function(pickle.loads(payload), Job(job_id, parent))))
+    except BaseException:  # SystemExit too: a job must not end its worker
+        parent.send(("error", tracebacks.format_exc()))
+
+
+def _end_with_parent(lifeline: int) -> None:
+    """Makes the kernel end this process group when the parent is gone, even where Python code would never look.
+
+    Nothing is ever written to the lifeline. Its other end closes with the parent, which raises SIGIO here.
+    """
+    fcntl.fcntl(lifeline, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([lifeline], [], [], 0)[0]:  # it was gone before
+        sys.exit()

@@ -1,0 +1,182 @@
+"""The benchmark suite: its missions, its scale, and the unit of its intervals."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from daf.bridge.catalogue import catalogue
+from daf.bridge.missions import why_unplayable
+from daf.comparison.benchmark_suite import (
+    BenchmarkResult,
+    Scale,
+    daf_benchmark_suite,
+    measure_scales,
+    normalise,
+    score_algorithm,
+    suite_missions,
+)
+from daf.config import DAFConfig, daf_load_config
+from daf.errors import DAFConfigError, DAFError
+from daf.run import daf_run
+from daf.tracking.tracker import Tracker
+
+Load = Callable[..., DAFConfig]
+BENCHMARK = (
+    "task=benchmark",
+    "policy=noop",
+    "mission.cogs=null",
+    "mission.max_steps=40",
+    "benchmark.scripted=[miner,starter]",
+)
+
+
+@pytest.mark.parametrize(
+    ("suite", "count"),
+    [("quick", 3), ("diagnostic", 13), ("integrated", 1), ("spanning", 16), ("cogsguard", 15), ("all", 51)],
+)
+def test_suites_are_cogames_own_sets(suite: str, count: int) -> None:
+    specs = suite_missions(daf_load_config(overrides=["task=benchmark", f"benchmark.suite={suite}"]))
+    assert len(specs) == len({spec.name for spec in specs}) == count
+    if suite not in {"quick", "all"}:
+        assert tuple(spec.name for spec in specs) == catalogue().mission_sets[f"{suite}_evals"]
+    for spec in specs:
+        assert spec.cogs == (4 if spec.name.startswith("evals.diagnostic") else None)
+        assert spec.max_steps == (200 if suite == "quick" else None)
+
+
+def test_what_is_asked_for_comes_before_what_a_suite_proposes() -> None:
+    asked = ["task=benchmark", "mission.cogs=2", "mission.max_steps=50"]
+    for suite in ("quick", "diagnostic"):
+        for spec in suite_missions(daf_load_config(overrides=[*asked, f"benchmark.suite={suite}"])):
+            assert (spec.cogs, spec.max_steps) == (2, 50)
+
+
+def test_the_diagnostics_have_room_for_the_agents_that_they_get() -> None:
+    specs = suite_missions(daf_load_config(overrides=["task=benchmark", "benchmark.suite=diagnostic"]))
+    assert [why_unplayable(spec) for spec in specs] == [None] * 13
+
+
+def test_scale_and_scores_by_hand() -> None:
+    rewards = {
+        "noop": np.array([[1.0, 1.0], [0.0, 0.0]]),
+        "starter": np.array([[3.0, 5.0], [0.0, 0.0]]),
+        "miner": np.array([[2.0, 2.0], [0.0, 0.0]]),
+    }
+    scales = measure_scales(rewards, ["noop", "starter", "miner"], ["a", "b"])
+    assert scales == (
+        Scale(mission="a", noop=1.0, best=4.0, best_policy="starter"),
+        Scale(mission="b", noop=0.0, best=0.0, best_policy="starter"),
+    )
+    assert [scale.usable for scale in scales] == [True, False]
+    assert normalise(rewards["miner"], scales) == pytest.approx(np.array([[1 / 3, 1 / 3]]))
+    assert normalise(rewards["starter"], scales).mean() == pytest.approx(1)
+
+
+def test_trainings_are_the_unit_where_there_are_several() -> None:
+    """Episodes that hardly differ, trainings that do: only an interval over trainings is honest."""
+    rng = np.random.default_rng(2)
+    scales = [Scale(mission=name, noop=0.0, best=2.0, best_policy="s") for name in "ab"]
+    trainings = [level + rng.normal(0, 0.01, (2, 50)) for level in (0.2, 0.6, 1.0, 1.4, 1.8)]
+    many = score_algorithm("many", trainings, scales, level=0.95, rng=rng)
+    assert (many.unit, many.trainings) == ("training seeds", 5)
+    assert many.score.value == pytest.approx(0.5, abs=0.01)
+    assert many.score.interval is not None
+    assert many.score.interval.high - many.score.interval.low > 0.5
+    one = score_algorithm("one", trainings[2:3], scales, level=0.95, rng=rng)
+    assert one.unit == "episodes"
+    assert one.score.interval is not None
+    assert one.score.interval.high - one.score.interval.low < 0.01
+    few = score_algorithm("few", trainings[:4], scales, level=0.95, rng=rng)
+    assert few.score.interval is None
+    assert many.missions == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.01)
+
+
+def test_a_suite_end_to_end(tiny: Load, tracker: Tracker, store: str) -> None:
+    config = tiny(
+        *BENCHMARK,
+        "+benchmark.algorithms.copy=starter",
+        "+benchmark.algorithms.idle=noop",
+        "+benchmark.algorithms.dice=random",
+        "evaluation.episodes=5",
+    )
+    result = daf_benchmark_suite(config, tracker)
+    copy, idle, dice = result.algorithms
+    assert len(result.records) == 3 * 5 * 6
+    assert {(scale.best_policy, scale.usable) for scale in result.scales} == {("starter", True)}
+    assert set(copy.missions.values()) == {1.0}
+    assert set(idle.missions.values()) == {0.0}
+    assert 0 <= dice.score.value < 1
+    assert result.objective == copy.score.value == 1
+    assert (result.scripted[0].score.value, result.scripted[2].score.value) == (0, 1)
+    assert result.comparison is not None
+    assert result.comparison.pair("copy", "idle").difference.value == pytest.approx(1)
+    overview, by_mission, pairs = result.tables
+    assert {row[0] for row in overview.rows} == {"copy", "idle", "dice", "noop (0)", "starter", "miner"}
+    assert len(by_mission.rows) == 3
+    assert pairs.rows[0][0] == "copy - idle"
+    tracker.close("FINISHED")
+    client = MlflowClient(store)
+    metrics = client.get_run(tracker.run_id).data.metrics
+    assert metrics["benchmark/copy/score"] == pytest.approx(copy.score.value)
+    files = {item.path for folder in ("benchmark", "plots") for item in client.list_artifacts(tracker.run_id, folder)}
+    assert files == {"benchmark/episodes.jsonl", "benchmark/benchmark.json", "plots/benchmark.png"}
+    stored = json.loads((tracker.output_dir / "benchmark" / "benchmark.json").read_text())
+    assert [each["name"] for each in stored["algorithms"]] == ["copy", "idle", "dice"]
+
+
+def test_several_trainings_and_the_configured_policy(tiny: Load, tracker: Tracker) -> None:
+    calm = [f"'class=random,kw.vibe_action_p={p}'" for p in (0, 0.3)]
+    result = daf_benchmark_suite(tiny(*BENCHMARK, f"+benchmark.algorithms.calm=[{','.join(calm)}]"), tracker)
+    (calm_score,) = result.algorithms
+    assert calm_score.trainings == 2
+    own = {record.policies[0] for record in result.records} - {"noop (0)", "starter", "miner"}
+    assert own == {"calm, training 1", "calm, training 2"}
+    assert "not enough training seeds of calm (2 of 5)" in " ".join(result.notes)
+    assert result.comparison is None
+    alone = daf_benchmark_suite(tiny(*BENCHMARK, "policy=starter", "evaluation.episodes=1"), tracker)
+    assert [each.name for each in alone.algorithms] == ["starter"]
+    assert [each.name for each in alone.scripted] == ["noop (0)", "miner", "starter (2)"]
+
+
+def test_missions_without_a_scale_are_named(tiny: Load, store: str) -> None:
+    flat = tiny(*BENCHMARK, "benchmark.suite=integrated", "benchmark.scripted=[miner]", "mission.max_steps=10")
+    result = daf_run(flat)
+    assert isinstance(result, BenchmarkResult)
+    assert result.objective is None
+    assert [table.title for table in result.tables] == ["Benchmark by mission"]
+    assert any("No scripted policy beats noop on hello_world.energy_starved" in note for note in result.notes)
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    stored = (Path(flat.output_dir) / "benchmark" / "benchmark.json").read_text()
+    assert json.loads(stored, parse_constant=refuse)["algorithms"][0]["score"]["value"] == "nan"
+
+
+def test_missions_that_cannot_be_built_are_named(tiny: Load, tracker: Tracker) -> None:
+    """Of the three, one has 7 agents and two have 8; none can have another number."""
+    result = daf_benchmark_suite(tiny(*BENCHMARK, "mission.cogs=7", "evaluation.episodes=1"), tracker)
+    assert [scale.mission for scale in result.scales] == ["cogsguard_evals.extractor_hub_50x50"]
+    assert len(result.skipped) == 2
+    assert "Must be between 8 and 8" in result.notes[0]
+    with pytest.raises(DAFError, match=r"could be played by all:[\s\S]*Must be between 7 and 7"):
+        daf_benchmark_suite(tiny(*BENCHMARK, "mission.cogs=2"), tracker)
+
+
+def test_a_mission_on_which_a_policy_fails_is_left_out(tiny: Load, tracker: Tracker) -> None:
+    """CoGames' chaos monkey raises at step 10, which episodes of 5 steps do not reach."""
+    policies = ("+benchmark.algorithms.monkey=chaos-monkey", "evaluation.episodes=1", "benchmark.suite=integrated")
+    with pytest.raises(DAFError, match="monkey failed: RuntimeError"):
+        daf_benchmark_suite(tiny(*BENCHMARK, *policies), tracker)
+    assert daf_benchmark_suite(tiny(*BENCHMARK, *policies, "mission.max_steps=5"), tracker).skipped == {}
+
+
+def test_wrong_requests_are_told_before_anything_is_played(tiny: Load) -> None:
+    with pytest.raises(DAFConfigError, match=r"benchmark.algorithms.a.0"):
+        daf_run(tiny(*BENCHMARK, "+benchmark.algorithms.a={class_path:lstm,weights:missing.pt}"))
+    with pytest.raises(DAFConfigError, match=r"benchmark.suite"):
+        tiny(*BENCHMARK, "benchmark.suite=quik")

@@ -1,0 +1,289 @@
+"""Many episodes: the same records however they are played, and failures that cost nothing else."""
+
+import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from daf.episodes.outcomes import EpisodeFailure, Outcome
+from daf.episodes.play import EpisodeWorkers, _Evaluation, _make_chunks, daf_play_episodes
+from daf.episodes.worker import Chunk
+from daf.errors import DAFConfigError
+from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
+
+ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
+# How long a hanging episode is waited for. The others take a tenth of a second, on a quiet machine.
+LIMIT_S = 3.0
+TROUBLE = '''
+import os, signal, time
+from pathlib import Path
+import torch
+from mettagrid.policy.noop import NoopAgentPolicy, NoopPolicy
+from mettagrid.policy.policy import MultiAgentPolicy
+
+class Agent(NoopAgentPolicy):
+    def __init__(self, info, what, folder):
+        super().__init__(info)
+        self.what, self.folder, self.steps = what, Path(folder), 0
+
+    def step(self, obs):
+        self.steps += 1
+        if self.steps == 5:
+            (self.folder / f"{os.getpid()}-{torch.get_num_threads()}-{time.time_ns()}").touch()
+            if self.what == "die once" and len(list(self.folder.iterdir())) == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.what == "hang":
+                loop_for_ever()
+        return super().step(obs)
+
+def loop_for_ever():
+    while True:
+        pass
+
+class Trouble(MultiAgentPolicy):
+    def __init__(self, info, what, folder, device="cpu"):
+        super().__init__(info, device=device)
+        self.what, self.folder = what, folder
+
+    def agent_policy(self, agent_id):
+        return Agent(self._policy_env_info, self.what, self.folder)
+
+class BatchTrouble(NoopPolicy):
+    """Dies once, in a step that comes after those in which the batched backend tries it out."""
+
+    def __init__(self, info, flag, device="cpu"):
+        super().__init__(info, device=device)
+        self.flag, self.steps = Path(flag), 0
+
+    def step_batch(self, observations, actions):
+        self.steps += 1
+        if self.steps == 30 and not self.flag.exists():
+            self.flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().step_batch(observations, actions)
+'''
+
+
+def plan(policy: str, seed: int = 0, **kwargs: str) -> EpisodePlan:
+    spec = PolicySpec(name=policy, class_path=policy, init_kwargs=kwargs)
+    return EpisodePlan(mission=ARENA, policies=(spec,), assignments=(0, 0), seed=seed)
+
+
+def trouble(what: str, folder: Path) -> EpisodePlan:
+    """A plan whose agents leave a file in `folder` in step 5, and then do `what`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return plan("daf_test_trouble.Trouble", what=what, folder=str(folder))
+
+
+def timeless(outcomes: list[Outcome]) -> list[EpisodeRecord]:
+    """Records that can be compared; fails where one is a failure."""
+    records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
+    assert len(records) == len(outcomes), outcomes
+    return [dataclasses.replace(record, wall_time_s=0.0) for record in records]
+
+
+def failure(outcome: Outcome) -> EpisodeFailure:
+    assert isinstance(outcome, EpisodeFailure), outcome
+    return outcome
+
+
+PLANS = [
+    plan("random", seed=1),
+    plan("chaos-monkey", seed=1),
+    plan("starter", seed=2),
+    plan("random", seed=3),
+    *(plan("noop", seed=seed) for seed in range(4, 9)),
+    plan("nonexistent"),
+]
+GOOD = [0, *range(2, 9)]
+MONKEY, NONEXISTENT = 1, 9
+
+
+def batch_trouble(flag: Path) -> list[EpisodePlan]:
+    """Plans that are played side by side, and kill their worker unless `flag` exists."""
+    one = plan("daf_test_trouble.BatchTrouble", flag=str(flag))
+    mission = dataclasses.replace(ARENA, max_steps=40)
+    return [dataclasses.replace(one, mission=mission, seed=seed) for seed in range(3)]
+
+
+@dataclasses.dataclass
+class Disturbed:
+    """What a run on two workers gave, in which some episodes killed or blocked their worker."""
+
+    folder: Path
+    came: list[Outcome]
+    die_once: Outcome
+    hang: Outcome
+    batch: list[Outcome]
+    others: list[Outcome]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def trouble_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("modules")
+    (folder / "daf_test_trouble.py").write_text(TROUBLE)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[Outcome]:
+    return daf_play_episodes(PLANS)
+
+
+@pytest.fixture(scope="module")
+def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
+    folder = tmp_path_factory.mktemp("trouble")
+    troubles = [trouble(what, folder / what) for what in ("die once", "hang")]
+    came: list[Outcome] = []
+    die_once, hang, *rest = daf_play_episodes(
+        [*troubles, *batch_trouble(folder / "flag"), *PLANS],
+        workers=2,
+        time_limit_s=LIMIT_S,
+        on_episode=lambda outcome, _: came.append(outcome),
+    )
+    return Disturbed(folder=folder, came=came, die_once=die_once, hang=hang, batch=rest[:3], others=rest[3:])
+
+
+def test_neither_workers_nor_trouble_change_a_record(undisturbed: list[Outcome], disturbed: Disturbed) -> None:
+    records = timeless([disturbed.others[i] for i in GOOD])
+    assert records == timeless([undisturbed[i] for i in GOOD])
+    assert [record.seed for record in records] == [PLANS[i].seed for i in GOOD]
+    assert [record.backend for record in records] == [*["official"] * 3, *["batched"] * 5]
+
+
+def test_every_outcome_is_told_once(disturbed: Disturbed) -> None:
+    outcomes = [disturbed.die_once, disturbed.hang, *disturbed.batch, *disturbed.others]
+    assert sorted(map(repr, disturbed.came)) == sorted(map(repr, outcomes))
+
+
+def test_an_episode_whose_worker_is_killed_once_is_played_again(disturbed: Disturbed) -> None:
+    folder = disturbed.folder / "die once"
+    pids = {file.name.split("-")[0] for file in folder.iterdir()}
+    assert len(pids) == 2
+    record, again = timeless([disturbed.die_once, *daf_play_episodes([trouble("die once", folder)])])
+    assert record == again
+
+
+def test_a_batch_whose_worker_is_killed_loses_no_episode(disturbed: Disturbed) -> None:
+    flag = disturbed.folder / "flag"
+    assert flag.exists()
+    assert timeless(disturbed.batch) == timeless(daf_play_episodes(batch_trouble(flag), backend="batched"))
+
+
+def test_an_episode_that_always_hangs_fails_after_two_retries(disturbed: Disturbed) -> None:
+    hung = failure(disturbed.hang)
+    assert hung.attempts == 3
+    assert "loop_for_ever" in hung.traceback
+    assert hung.reason == "The worker process was ended: no sign of life for 3 s."
+    processes = {tuple(file.name.split("-")[:2]) for file in (disturbed.folder / "hang").iterdir()}
+    assert len(processes) == 3
+    assert {threads for _, threads in processes} == {"1"}
+
+
+def test_an_exception_fails_its_episode_at_once(undisturbed: list[Outcome], disturbed: Disturbed) -> None:
+    for outcomes in (undisturbed, disturbed.others):
+        monkey, missing = failure(outcomes[MONKEY]), failure(outcomes[NONEXISTENT])
+        assert monkey.plan == PLANS[MONKEY]
+        assert monkey.attempts == 1
+        assert "Chaos monkey triggered at step 10" in monkey.traceback
+        assert monkey.reason.startswith("RuntimeError: Chaos monkey triggered at step 10")
+        assert "no policy is called 'nonexistent'" in missing.reason
+
+
+def test_the_callers_own_error_is_not_an_episodes_failure() -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        daf_play_episodes(PLANS[:1], backend="official", on_episode=full)
+
+
+def test_batches_give_the_records_of_single_episodes() -> None:
+    plans = [plan("noop", seed) for seed in (4, 5, 4)]
+    single = timeless(daf_play_episodes(plans, backend="official"))
+    batched = timeless(daf_play_episodes(plans, backend="batched"))
+    assert [record.backend for record in batched] == ["batched"] * 3
+    assert [dataclasses.replace(record, backend="official") for record in batched] == single
+
+
+def test_batched_refuses_what_it_cannot_play() -> None:
+    with pytest.raises(DAFConfigError, match="batched is not possible: policy starter"):
+        daf_play_episodes([plan("noop"), plan("starter")], backend="batched")
+
+
+def test_arguments_out_of_range_are_all_named() -> None:
+    with pytest.raises(DAFConfigError) as error:
+        daf_play_episodes([], backend="fast", workers=0, cache="maybe", time_limit_s=0.0)  # type: ignore[arg-type]
+    keys = ("evaluation.backend", "evaluation.cache", "evaluation.workers", "evaluation.time_limit_s")
+    assert [problem.where for problem in error.value.problems] == list(keys)
+
+
+def test_chunks_keep_all_workers_busy_and_hold_one_kind_each() -> None:
+    episodes = list(enumerate([*(plan("noop", seed) for seed in range(5)), *(plan("lstm", seed) for seed in range(4))]))
+    chunks = _make_chunks({"official": [], "batched": episodes}, workers=3, cache_dir=None)
+    assert [[index for index, _ in chunk.episodes] for chunk in chunks] == [[0, 2, 4], [1, 3], [5, 7], [6, 8]]
+    alone = _make_chunks({"official": episodes, "batched": []}, workers=3, cache_dir=None)
+    assert [len(chunk.episodes) for chunk in alone] == [1] * 9
+
+
+def test_the_unfinished_episodes_of_a_lost_chunk_are_played_alone() -> None:
+    episodes = tuple(enumerate(plan("noop", seed) for seed in range(3)))
+    evaluation = _Evaluation([plan for _, plan in episodes], None)
+    evaluation.settle(1, EpisodeFailure(plan=episodes[1][1], traceback="", attempts=1))
+    chunk = Chunk(episodes=episodes, backend="batched", cache_dir=None)
+    alone = evaluation.fail(chunk, "died", "SIGKILL")
+    assert [chunk.episodes for chunk in alone] == [(episodes[0],), (episodes[2],)]
+    assert evaluation.fail(alone[0], "died", "SIGKILL") == [alone[0]]
+    assert evaluation.fail(alone[0], "died", "SIGKILL") == []
+    assert [index for index, _ in evaluation.missing()] == [2]
+
+
+def test_ctrl_c_leaves_no_process_behind(tmp_path: Path, trouble_module: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(f"""
+import sys
+sys.path[:0] = {[str(Path.cwd()), str(Path(__file__).parent), str(trouble_module)]!r}
+from pathlib import Path
+from daf.episodes import daf_play_episodes
+from test_play import trouble
+daf_play_episodes([trouble("hang", Path({str(tmp_path / "started")!r}))] * 2, backend="official", workers=2)
+""")
+    parent = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    started: list[str] = []
+    while len(started) < 2 and time.monotonic() < end:
+        time.sleep(0.05)
+        started = [file.name for file in tmp_path.glob("started/*")]
+    pids = [int(name.split("-")[0]) for name in started]
+    assert len(set(pids)) == 2
+    parent.send_signal(signal.SIGINT)
+    _, errors = parent.communicate(timeout=10)
+    assert parent.returncode == -signal.SIGINT  # 130 in a shell
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert not any(map(is_running, pids))
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait to be reaped by nobody."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+def test_warm_workers_serve_many_calls() -> None:
+    plans = [plan("noop", seed) for seed in range(3)]
+    others = {child.pid for child in psutil.Process().children()}
+    with EpisodeWorkers(1) as workers:
+        first = daf_play_episodes(plans[:2], workers=workers)
+        processes = {child.pid for child in psutil.Process().children()} - others
+        second = daf_play_episodes(plans, workers=workers)
+        assert processes == {child.pid for child in psutil.Process().children()} - others
+    assert not processes & {child.pid for child in psutil.Process().children()}
+    assert timeless(second)[:2] == timeless(first)
+    assert timeless(second) == timeless(daf_play_episodes(plans))
