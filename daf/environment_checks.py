@@ -107,7 +107,7 @@ def _trains(config: DAFConfig) -> bool:
 
 def daf_check_missions(config: DAFConfig) -> list[Problem]:
     """Every mission must build, and give every agent a place: only a simulation shows that."""
-    from daf.bridge.catalogue import is_mission_file
+    from daf.bridge.mission_names import is_mission_file
     from daf.bridge.missions import why_unplayable
 
     if left_out := _left_out(config):

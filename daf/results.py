@@ -16,26 +16,6 @@ SHORT = 20
 LEAST_WIDTH = 12
 
 
-ALL_MISSIONS = "all missions"
-
-
-def number_text(value: float, sign: str = "") -> str:
-    """A number with four decimals, with four significant digits where those would say little; `sign` may be "+"."""
-    return f"{value:{sign}.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
-
-
-def p_text(p_value: float | None) -> str:
-    """A p-value with two digits, or a dash."""
-    if p_value is None:
-        return "-"
-    return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
-
-
-def level_text(level: float) -> str:
-    """A confidence level in percent, with as many digits as it has."""
-    return f"{100 * level:g}%"
-
-
 def json_ready(value: Any) -> Any:
     """The same with numbers that JSON does not know as text (an effect size is infinite where nothing varies)."""
     if isinstance(value, float) and not math.isfinite(value):

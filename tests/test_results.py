@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from daf.results import ResultTable, TaskResult, level_text
+from daf.results import ResultTable, TaskResult
 from daf.tasks import tell_result
+from daf.visualization.text import level_text
 
 TABLE = ResultTable("Two | policies", ("policy", "reward"), (("a,b", "1.0"), ("<x>|y", "2.0")))
 

@@ -9,10 +9,8 @@ import importlib.metadata
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from daf.bridge.mission_names import MISSION_SETS
 
 FILE = Path(__file__).with_name("catalogue.json")
 
@@ -67,18 +65,3 @@ def live_catalogue() -> Catalogue:
 
 if __name__ == "__main__":
     FILE.write_text(json.dumps(asdict(live_catalogue()), indent=1) + "\n")
-
-
-MISSION_SETS = ("integrated_evals", "spanning_evals", "diagnostic_evals", "cogsguard_evals", "all")
-
-
-#: Fails to build at any number of cogs: its map holds objects that its game does not know.
-UNPLAYABLE = ("training_facility.easy_hearts_training",)
-
-
-MISSION_FILE_SUFFIXES = (".yaml", ".yml", ".json", ".py")
-
-
-def is_mission_file(name: str) -> bool:
-    """Whether CoGames would read `name` as a path."""
-    return name.endswith(MISSION_FILE_SUFFIXES)

@@ -4,8 +4,8 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daf.bridge.catalogue import is_mission_file
 from daf.bridge.imports import contained
+from daf.bridge.mission_names import is_mission_file
 from daf.records import MissionSpec, digest
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
-from daf.results import ResultTable, TaskResult, level_text
+from daf.results import ResultTable, TaskResult
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
-from daf.visualization.cells import estimate_cells
+from daf.visualization.text import estimate_cells, level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Effect, Estimate
@@ -329,7 +329,7 @@ def _contribution_table(
     rows = [
         (
             effect.name,
-            *estimate_cells(effect.value, sign=True),
+            *estimate_cells(effect.value, "+"),
             f"{means[effect.name,].value:.4f}",
             _p_cell(effect),
             _verdict(effect, *words),
@@ -348,7 +348,7 @@ def _interaction_table(effects: "Sequence[Effect]", means: "Mapping[Parts, Estim
         (
             effect.name,
             f"{baseline - by_name[effect.name].value:+.4f}",
-            *estimate_cells(effect.value, sign=True),
+            *estimate_cells(effect.value, "+"),
             _p_cell(effect),
             _verdict(effect, "each makes up for the other", "each needs the other"),
         )

@@ -20,10 +20,10 @@ from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import ResultTable, TaskResult, json_ready, level_text
+from daf.results import ResultTable, TaskResult, json_ready
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
-from daf.visualization.cells import estimate_cells
+from daf.visualization.text import estimate_cells, level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate
@@ -347,7 +347,7 @@ def _mission_cell(algorithm: AlgorithmScore, mission: str) -> str:
 
 def _pairs(comparison: "Comparison") -> ResultTable:
     rows = [
-        (f"{pair.first} - {pair.second}", *estimate_cells(pair.difference, sign=True), pair.decision)
+        (f"{pair.first} - {pair.second}", *estimate_cells(pair.difference, "+"), pair.decision)
         for pair in comparison.pairs
         if pair.mission is None
     ]

@@ -11,7 +11,7 @@ import numpy as np
 
 from daf.comparison.scores import PairedScores
 from daf.comparison.tables import full_tables, pairs_table, summary_table
-from daf.results import ALL_MISSIONS, json_ready
+from daf.results import json_ready
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import (
     daf_export_comparison_html,
@@ -20,6 +20,7 @@ from daf.visualization import (
     daf_plot_performance_profiles,
     daf_plot_policy_comparison,
 )
+from daf.visualization.text import ALL_MISSIONS
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PerformanceProfiles, SequentialComparison

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from daf.comparison.scores import PairedScores
-from daf.comparison.verdict import short_decision
-from daf.results import ALL_MISSIONS, ResultTable, level_text, number_text, p_text
+from daf.results import ResultTable
+from daf.visualization.text import ALL_MISSIONS, interval_text, level_text, number_text, p_text, verdict_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairResult, PerformanceProfiles
@@ -20,9 +20,16 @@ def summary_table(comparison: "Comparison", metric: str) -> ResultTable:
         if not _shown(comparison, summary.mission):
             continue
         where = (_scope(summary.mission),) if len(comparison.missions) > 1 else ()
-        cells = (number_text(summary.mean.value), _interval(summary.mean), number_text(summary.iqm.value))
+        cells = (number_text(summary.mean.value), interval_text(summary.mean), number_text(summary.iqm.value))
         rows.append(
-            (summary.policy, *where, str(summary.episodes), *cells, _interval(summary.iqm), number_text(summary.std))
+            (
+                summary.policy,
+                *where,
+                str(summary.episodes),
+                *cells,
+                interval_text(summary.iqm),
+                number_text(summary.std),
+            )
         )
     return ResultTable("Summary", (*columns, "IQM", "IQM interval", "sd"), tuple(rows))
 
@@ -35,9 +42,9 @@ def pairs_table(comparison: "Comparison") -> ResultTable:
             continue
         where = (_scope(pair.mission),) if len(comparison.missions) > 1 else ()
         improvement = pair.probability_of_improvement.value
-        cells = (number_text(pair.difference.value, "+"), _interval(pair.difference, "+"), p_text(pair.p_value))
+        cells = (number_text(pair.difference.value, "+"), interval_text(pair.difference, "+"), p_text(pair.p_value))
         rows.append(
-            (f"{pair.first} - {pair.second}", *where, *cells, f"{improvement:.2f}", short_decision(pair)),
+            (f"{pair.first} - {pair.second}", *where, *cells, f"{improvement:.2f}", verdict_text(pair)),
         )
     heads = ("difference", f"{level_text(comparison.level)} interval", "p (corrected)", "P(first higher)", "decision")
     return ResultTable("Pairs", ("pair", *_mission_column(comparison), *heads), tuple(rows))
@@ -83,12 +90,6 @@ def _shown(comparison: "Comparison", mission: str | None) -> bool:
 
 def _scope(mission: str | None) -> str:
     return mission or ALL_MISSIONS
-
-
-def _interval(estimate: "Estimate", sign: str = "") -> str:
-    if estimate.interval is None:
-        return "-"
-    return f"{number_text(estimate.interval.low, sign)} to {number_text(estimate.interval.high, sign)}"
 
 
 def _number(value: float | None) -> str:

@@ -27,7 +27,7 @@ from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import daf_compute_weighted_score
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
-from daf.visualization.cells import estimate_cells
+from daf.visualization.text import estimate_cells
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairResult
@@ -288,7 +288,7 @@ def leaderboard(standings: Sequence[Standing], comparison: "Comparison") -> Resu
             standing.policy,
             str(standing.rank),
             *estimate_cells(standing.score),
-            *estimate_cells(standing.vor, sign=True),
+            *estimate_cells(standing.vor, "+"),
             f"{standing.rating:.1f} ± {standing.rating_sd:.1f}",
             str(standing.matches),
             _verdict(_pair(comparison, leader, standing.policy)) if standing.policy != leader else "-",

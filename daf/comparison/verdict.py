@@ -9,7 +9,7 @@ import numpy as np
 from daf.comparison.scores import PairedScores
 from daf.config.suggestions import nearest
 from daf.records import EpisodeRecord
-from daf.results import number_text
+from daf.visualization.text import higher_and_lower, number_text, verdict_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairResult
@@ -37,14 +37,10 @@ def verdict(comparison: "Comparison", scores: PairedScores, records: Sequence[Ep
 def _leads(pairs: Sequence["PairResult"], comparison: "Comparison", metric: str) -> Iterator[str]:
     """One sentence for every policy that is significantly higher than another."""
     for policy in sorted(comparison.policies, key=lambda name: -comparison.summary(name).mean.value):
-        lower = [_oriented(pair, policy) for pair in pairs if pair.significant and policy in _order(pair)[:1]]
+        lower = [_oriented(pair, policy) for pair in pairs if pair.significant and policy in higher_and_lower(pair)[:1]]
         if lower:
             word = "beats" if metric == "reward" else "is higher than"
             yield f"{policy} {word} {_listed(lower)}."
-
-
-def _order(pair: "PairResult") -> tuple[str, str]:
-    return (pair.first, pair.second) if pair.difference.value > 0 else (pair.second, pair.first)
 
 
 def _oriented(pair: "PairResult", policy: str) -> str:
@@ -66,14 +62,7 @@ def _tie(pair: "PairResult") -> str:
     interval = pair.difference.interval
     bounds = f" [{number_text(interval.low)}, {number_text(interval.high)}]" if interval else ""
     difference = f"difference {number_text(pair.difference.value)}{bounds}"
-    return f"{pair.first} and {pair.second}: {short_decision(pair)} ({difference})."
-
-
-def short_decision(pair: "PairResult") -> str:
-    """The decision without what stands beside it anyway."""
-    if pair.significant:
-        return f"{_order(pair)[0]} is higher"
-    return "no significant difference" if pair.decision.startswith("no significant") else pair.decision
+    return f"{pair.first} and {pair.second}: {verdict_text(pair)} ({difference})."
 
 
 def _exceptions(comparison: "Comparison") -> Iterator[str]:
@@ -84,8 +73,8 @@ def _exceptions(comparison: "Comparison") -> Iterator[str]:
         if pair.mission is None or not pair.significant:
             continue
         overall = comparison.pair(pair.first, pair.second)
-        if not overall.significant or _order(overall) != _order(pair):
-            yield f"On {pair.mission} alone, {pair.decision}; over all missions: {short_decision(overall)}."
+        if not overall.significant or higher_and_lower(overall) != higher_and_lower(pair):
+            yield f"On {pair.mission} alone, {pair.decision}; over all missions: {verdict_text(overall)}."
 
 
 def _why_nothing(

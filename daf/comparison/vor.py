@@ -13,11 +13,11 @@ from daf.episodes.plans import warn_about_untrained
 from daf.episodes.played import log_episodes, play_matches, reliability, tell_timeouts
 from daf.errors import DAFError
 from daf.records import EpisodePlan, EpisodeRecord
-from daf.results import ResultTable, TaskResult, level_text
+from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import Vor, _by_count, _Estimator, daf_compute_vor, overall_samples, pickup_plans, vor_samples
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
-from daf.visualization.cells import estimate_cells
+from daf.visualization.text import estimate_cells, level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
@@ -99,15 +99,15 @@ def _tables(
                 mixes[vor.mission, count.candidate_agents],
                 str(len(vor.seeds)),
                 *estimate_cells(count.score),
-                *estimate_cells(count.vor, sign=True),
+                *estimate_cells(count.vor, "+"),
             )
             for count in vor.counts
         ]
         baseline = ("0", mixes[vor.mission, 0], str(len(vor.seeds)), *estimate_cells(vor.replacement), "-", "-")
         tables.append(ResultTable(f"{candidate} on {vor.mission}", head, (*rows, baseline)))
-    totals = [(vor.mission, *estimate_cells(vor.overall, sign=True)) for vor in missions]
+    totals = [(vor.mission, *estimate_cells(vor.overall, "+")) for vor in missions]
     if len(missions) > 1:
-        totals.append(("all missions", *estimate_cells(overall, sign=True)))
+        totals.append(("all missions", *estimate_cells(overall, "+")))
     return (*tables, ResultTable("Overall VOR", ("mission", "VOR", "interval"), tuple(totals)))
 
 

@@ -14,7 +14,7 @@ def mission_specs(config: DAFConfig) -> list[MissionSpec]:
 
 def _left_out(config: DAFConfig) -> list[str]:
     """What the sets and patterns of `evaluation.missions` hold that cannot be played, if they hold anything else."""
-    from daf.bridge.catalogue import UNPLAYABLE
+    from daf.bridge.mission_names import UNPLAYABLE
 
     asked = list(config.evaluation.missions)
     found = expand_missions(asked)

@@ -3,7 +3,8 @@
 import importlib.util
 from pathlib import Path
 
-from daf.bridge.catalogue import MISSION_SETS, catalogue, is_mission_file
+from daf.bridge.catalogue import catalogue
+from daf.bridge.mission_names import MISSION_SETS, is_mission_file
 from daf.config.suggestions import nearest
 
 

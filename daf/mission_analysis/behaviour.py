@@ -8,7 +8,8 @@ import numpy as np
 
 from daf.evaluation.task import LEVEL
 from daf.records import EpisodeRecord
-from daf.results import ResultTable, level_text
+from daf.results import ResultTable
+from daf.visualization.text import level_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

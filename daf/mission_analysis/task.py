@@ -21,8 +21,9 @@ from daf.mission_analysis.discovery import (
     variant_table,
 )
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import ResultTable, TaskResult, level_text
+from daf.results import ResultTable, TaskResult
 from daf.tracking.tracker import Tracker, metric_name
+from daf.visualization.text import level_text
 
 TOLD_CORRELATIONS = 10
 

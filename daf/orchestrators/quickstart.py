@@ -9,10 +9,11 @@ import numpy as np
 from daf.comparison.scores import PairedScores, paired_scores, tell_incomplete
 from daf.config.schemas import DAFConfig
 from daf.evaluation.task import LEVEL, EvaluationResult, daf_evaluate
-from daf.results import ALL_MISSIONS, ResultTable, TaskResult, level_text
+from daf.results import ResultTable, TaskResult
 from daf.tracking.tracker import Tracker
 from daf.training.task import TrainingResult, daf_train
 from daf.visualization import daf_plot_policy_comparison, daf_plot_training_curves
+from daf.visualization.text import ALL_MISSIONS, level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairResult

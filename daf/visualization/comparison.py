@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daf.results import level_text
 from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
+from daf.visualization.text import level_text
 
 if TYPE_CHECKING:
     from daf.statistics import PairResult, PerformanceProfiles

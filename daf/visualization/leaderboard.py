@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daf.results import ResultTable, level_text
+from daf.results import ResultTable
+from daf.visualization.text import level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison

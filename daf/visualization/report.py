@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from daf.results import ALL_MISSIONS, level_text, number_text, p_text
 from daf.visualization.html import Child, Markup, document, element
-from daf.visualization.report_tables import comparison_tables, interval_text
+from daf.visualization.report_tables import comparison_tables
 from daf.visualization.style import COLOURS
+from daf.visualization.text import ALL_MISSIONS, interval_text, level_text, number_text, p_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairResult, PerformanceProfiles, Summary

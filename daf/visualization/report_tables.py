@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from daf.results import ALL_MISSIONS, level_text, number_text, p_text
 from daf.visualization.html import Child, Markup, element
+from daf.visualization.text import ALL_MISSIONS, interval_text, level_text, number_text, p_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairResult, Summary, TestResult
@@ -27,14 +27,6 @@ class Number:
 
 type Cell = str | Number
 type Columns[Row] = Sequence[tuple[str, Callable[[Row], Cell]]]
-
-
-def interval_text(estimate: "Estimate", sign: str = "") -> str:
-    """The bounds of an estimate's interval in words; `sign` may be "+"."""
-    interval = estimate.interval
-    if interval is None:
-        return "no interval"
-    return f"{number_text(interval.low, sign)} to {number_text(interval.high, sign)}"
 
 
 def comparison_tables(

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from daf.bridge.catalogue import UNPLAYABLE, catalogue, live_catalogue
+from daf.bridge.catalogue import catalogue, live_catalogue
+from daf.bridge.mission_names import UNPLAYABLE
 from daf.bridge.missions import agent_count, build_mission, mission_digest, why_unplayable
 from daf.bridge.simulations import prepare_mission
 from daf.config.names import expand_missions
