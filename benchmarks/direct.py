@@ -79,9 +79,9 @@ def step_simulators(plans: Sequence[EpisodePlan], processes: int) -> float:
     The processes are started and import CoGames before the clock runs.
     """
     from daf.execution.executor import JobDone, JobFailed
-    from daf.execution.processes import WorkerPool
+    from daf.execution.processes import ProcessExecutor
 
-    with WorkerPool("benchmarks.direct:step_randomly", processes) as pool:
+    with ProcessExecutor("benchmarks.direct:step_randomly", processes) as pool:
         for index in range(processes):
             pool.submit((plans[0], 1, index))
         list(pool.events())

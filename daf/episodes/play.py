@@ -17,7 +17,7 @@ from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
 from daf.episodes.worker import LANES, Chunk, Episode, Finished, play_chunk, why_not_batched
 from daf.errors import DAFConfigError, Problem
 from daf.execution.executor import JobDone, JobFailed, JobMessage
-from daf.execution.processes import WorkerPool
+from daf.execution.processes import ProcessExecutor
 from daf.records import EpisodePlan, MissionSpec
 
 Backend = Literal["official", "batched", "auto"]
@@ -38,7 +38,7 @@ class EpisodeWorkers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.pool = WorkerPool("daf.episodes.worker:work", count, initializer="daf.episodes.worker:warm_up")
+        self.pool = ProcessExecutor("daf.episodes.worker:work", count, initializer="daf.episodes.worker:warm_up")
 
     def __enter__(self) -> "EpisodeWorkers":
         return self
@@ -260,7 +260,7 @@ class _PlayHere:
 class _PlayOnWorkers:
     """Plays in the processes of a pool."""
 
-    def __init__(self, pool: WorkerPool, time_limit_s: float | None) -> None:
+    def __init__(self, pool: ProcessExecutor, time_limit_s: float | None) -> None:
         self._pool = pool
         self._time_limit_s = time_limit_s
         self._chunks: dict[int, Chunk] = {}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daf.episodes.cache import EpisodeCache
-from daf.execution.processes import Job
+from daf.execution.executor import JobContext
 from daf.records import EpisodePlan, EpisodeRecord
 
 # A batched job plays this many episodes side by side, and holds a few times as many: enough to keep the lanes full,
@@ -60,12 +60,12 @@ def warm_up() -> None:
             importlib.import_module(module)
 
 
-def work(payload: Chunk | EpisodePlan, job: Job) -> str | None:
+def work(payload: Chunk | EpisodePlan, context: JobContext) -> str | None:
     """What a worker does: plays a chunk, reporting every episode as it ends, or says why a plan cannot be batched."""
     if isinstance(payload, EpisodePlan):
         return why_not_batched(payload)
     for finished in play_chunk(payload):
-        job.report(finished)
+        context.report(finished)
     return None
 
 

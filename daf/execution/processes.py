@@ -1,4 +1,4 @@
-"""A pool of worker processes that stay warm, stream messages and are replaced when they die or hang.
+"""Worker processes that stay warm, stream messages and are replaced when they die or hang.
 
 No library does all of it. concurrent.futures and loky give up all work when one process dies. Pebble replaces it, but
 it cannot stream messages or ask a job to stop, waits for running jobs on Ctrl-C, and leaves its workers behind when
@@ -9,6 +9,7 @@ import faulthandler
 import fcntl
 import gc
 import heapq
+import inspect
 import itertools
 import json
 import math
@@ -24,14 +25,14 @@ import tempfile
 import time
 import traceback as tracebacks
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from typing import Any, Self
+from typing import Any, Literal
 
-from daf.execution.executor import Event, JobDone, JobFailed, JobMessage
+from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -47,8 +48,8 @@ worker_main(**options)
 """
 
 
-class Job:
-    """A running job's line to the parent process; only for the thread that runs the job."""
+class _Context:
+    """The `JobContext` of a job in a worker process."""
 
     def __init__(self, job_id: int, connection: Connection) -> None:
         self._id = job_id
@@ -56,11 +57,9 @@ class Job:
         self._stop_asked = False
 
     def report(self, message: Any) -> None:
-        """Sends a picklable message; the parent gets it as a `JobMessage`. It restarts the job's time limit."""
         self._connection.send(("message", message))
 
     def should_stop(self) -> bool:
-        """Whether the parent asked this job to stop. What to return then is up to the job."""
         while not self._stop_asked and self._connection.poll():
             _, job_id, _ = self._connection.recv()
             self._stop_asked = job_id == self._id
@@ -78,16 +77,16 @@ class _Submitted:
         return self.rank[1]
 
 
-class WorkerPool:
-    """Runs jobs on worker processes; for one thread, and best as a context manager.
+class ProcessExecutor(Executor):
+    """An `Executor` on worker processes of this machine.
 
-    Workers start at once, and end with the pool or with this process, however it ends. They run one torch thread each,
-    ignore Ctrl-C, and keep their output to themselves until they die.
+    Workers start at once, and end with the executor or with this process, however it ends. They run one torch thread
+    each, ignore Ctrl-C, and keep their output to themselves until they die. The initializer runs outside time limits.
 
     Args:
-        target: ``module:function``, called in a worker as ``function(payload, job)`` with a `Job`.
+        target: ``module:function``, called in a worker as ``function(payload, context)``.
         workers: number of processes.
-        initializer: ``module:function``, called once in every new worker before its first job, outside time limits.
+        initializer: ``module:function``, called once in every new worker before its first job.
     """
 
     def __init__(self, target: str, workers: int, *, initializer: str | None = None) -> None:
@@ -98,28 +97,17 @@ class WorkerPool:
         self._waiting: list[_Submitted] = []
         self._events: deque[Event] = deque()
         self._ids = itertools.count()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+        self._closed = False
 
     def submit(self, payload: Any, *, cost: float = 0.0, time_limit_s: float | None = None) -> int:
-        """Queues a job and returns its id; it begins during a later `next_event` or `events`.
-
-        Args:
-            payload: anything picklable.
-            cost: expected effort in any unit; the most expensive waiting job goes first, equals in order.
-            time_limit_s: seconds without a result or a message after which the job's worker is replaced.
-        """
+        if self._closed:
+            raise RuntimeError("the executor is closed")
         job_id = next(self._ids)
         limit = math.inf if time_limit_s is None else time_limit_s
         heapq.heappush(self._waiting, _Submitted((-cost, job_id), pickle.dumps(payload), limit))
         return job_id
 
     def stop(self, job_id: int) -> None:
-        """Asks a job to stop: a running one sees it in `Job.should_stop`, a waiting one fails as ``stopped``."""
         for worker in self._workers:
             if worker.job and worker.job.id == job_id:
                 with suppress(OSError):
@@ -129,13 +117,7 @@ class WorkerPool:
             heapq.heapify(self._waiting)
             self._events.append(JobFailed(job_id=job_id, reason="stopped", traceback="stopped before it began"))
 
-    def events(self) -> Iterator[Event]:
-        """Yields what happens until no job is left; jobs may be submitted and stopped meanwhile."""
-        while event := self.next_event():
-            yield event
-
     def next_event(self, timeout_s: float | None = None) -> Event | None:
-        """Waits for the next event; None after `timeout_s` seconds, or at once when no job is left."""
         end = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
             self._dispatch()
@@ -146,10 +128,11 @@ class WorkerPool:
             self._collect(end)
 
     def close(self) -> None:
-        """Ends all workers at once, whatever they are doing."""
+        self._closed = True
         for worker in self._workers:
-            worker.end()
-        self._workers.clear()
+            worker.kill()
+        for left in (self._workers, self._waiting, self._events):
+            left.clear()
 
     def _dispatch(self) -> None:
         """Gives waiting jobs to idle workers, then to new ones."""
@@ -163,7 +146,7 @@ class WorkerPool:
             try:
                 worker.begin(heapq.heappop(self._waiting))
             except OSError:
-                self._lose(worker)
+                self._lose(worker, "died")
 
     def _collect(self, end: float) -> None:
         """Waits until a worker has something to say, is overdue, or `end` has come; takes what there is."""
@@ -174,17 +157,17 @@ class WorkerPool:
             if worker.connection in ready:
                 self._receive(worker)
             elif time.monotonic() >= worker.deadline:
-                self._lose(worker, hung=True)
+                self._lose(worker, "hung")
 
     def _receive(self, worker: "_Worker") -> None:
         try:
             kind, value = worker.connection.recv()
         except (EOFError, OSError):
-            self._lose(worker)
+            self._lose(worker, "died")
             return
         job = worker.job
         assert job is not None, "only a worker with a job has anything to say"
-        worker.allow(job.time_limit_s)
+        worker.set_limit(job.time_limit_s)
         if kind == "message":
             self._events.append(JobMessage(job_id=job.id, message=value))
         elif kind == "done":
@@ -192,15 +175,15 @@ class WorkerPool:
         elif kind == "error":
             self._events.append(JobFailed(job_id=job.id, reason="error", traceback=value))
         if kind in ("done", "error"):
-            worker.rest()
+            worker.set_idle()
 
-    def _lose(self, worker: "_Worker", *, hung: bool = False) -> None:
-        """Ends a worker that died or hung, and fails its job; the next job gets a new worker."""
-        what = worker.abort() if hung else worker.obituary()
-        worker.end()
+    def _lose(self, worker: "_Worker", reason: Literal["died", "hung"]) -> None:
+        """Removes a worker that died or hung, and fails its job; the next job gets a new worker."""
+        description = worker.abort() if reason == "hung" else worker.describe_exit()
+        worker.kill()
         self._workers.remove(worker)
         if worker.job:
-            self._events.append(JobFailed(job_id=worker.job.id, reason="hung" if hung else "died", traceback=what))
+            self._events.append(JobFailed(job_id=worker.job.id, reason=reason, traceback=description))
 
 
 class _Worker:
@@ -209,8 +192,8 @@ class _Worker:
     job: _Submitted | None
 
     def __init__(self, target: str, initializer: str | None) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in end)
-        self.rest()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in kill)
+        self.set_idle()
         self.connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
         options = {
@@ -235,36 +218,36 @@ class _Worker:
     def begin(self, job: _Submitted) -> None:
         """Hands over a job. The time limit counts from when the worker says that it has begun."""
         self.job = job
-        self.allow(START_LIMIT_S)
+        self.set_limit(START_LIMIT_S)
         self.connection.send(("job", job.id, job.payload))
 
-    def rest(self) -> None:
+    def set_idle(self) -> None:
         """Makes it a process without a job, which may stay silent for ever."""
         self.job = None
-        self.allow(math.inf)
+        self.set_limit(math.inf)
         self._log_start = os.fstat(self._log.fileno()).st_size
 
-    def allow(self, seconds: float) -> None:
+    def set_limit(self, seconds: float) -> None:
         """Sets how long the process may stay silent from now on."""
         self._limit_s = seconds
         self.deadline = time.monotonic() + seconds
 
     def abort(self) -> str:
-        """Ends a hanging process so that it leaves a traceback; returns what can be said about it."""
+        """Ends a hanging process so that it leaves a traceback; returns that."""
         self._process.send_signal(signal.SIGABRT)
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(ABORT_LIMIT_S)
         return f"The worker process was ended: no sign of life for {self._limit_s:g} s.\n{self._output()}"
 
-    def obituary(self) -> str:
-        """What can be said about a process that has closed its connection."""
+    def describe_exit(self) -> str:
+        """How a process ended that has closed its connection, and what it printed last."""
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(ABORT_LIMIT_S)
         code = self._process.returncode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
         return f"The worker process died with {how}.\n{self._output()}"
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kills the process and its children, and releases what belongs to it."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
@@ -304,12 +287,26 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
                 gc.collect()
 
 
-def _perform(function: Callable[[Any, Job], Any], payload: bytes, job_id: int, parent: Connection) -> None:
+def _perform(function: Callable[[Any, JobContext], Any], payload: bytes, job_id: int, parent: Connection) -> None:
     parent.send(("started", None))
     try:
-        parent.send(("done", function(pickle.loads(payload), Job(job_id, parent))))
+        context = _Context(job_id, parent)
+        result = function(pickle.loads(payload), context)
+        if inspect.isgenerator(result):
+            result = _report_all(result, context)
+        parent.send(("done", result))
     except BaseException:  # SystemExit too: a job must not end its worker
         parent.send(("error", tracebacks.format_exc()))
+
+
+def _report_all(messages: Generator[Any, Any, Any], context: JobContext) -> Any:
+    """Reports what a job yields; returns what it returns."""
+    while True:
+        try:
+            message = next(messages)
+        except StopIteration as end:
+            return end.value
+        context.report(message)
 
 
 def _end_with_parent(lifeline: int) -> None:

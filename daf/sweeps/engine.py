@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from daf.execution.executor import JobDone, JobFailed, JobMessage
 from daf.execution.interrupts import interrupt_deferred
-from daf.execution.processes import WorkerPool
+from daf.execution.processes import ProcessExecutor
 from daf.sweeps.bookkeeping import Request, Trials, end_run, last_line
 from daf.sweeps.live import Show
 from daf.sweeps.state import read_status
@@ -52,7 +52,7 @@ class _Active:
 class Engine:
     """Runs a study's trials, and afterwards other jobs on the same warm workers."""
 
-    def __init__(self, stored: StoredStudy, request: Request, pool: WorkerPool, show: Show) -> None:
+    def __init__(self, stored: StoredStudy, request: Request, pool: ProcessExecutor, show: Show) -> None:
         self._stored = stored
         self._request = request
         self._pool = pool

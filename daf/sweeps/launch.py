@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import optuna
     from mlflow import MlflowClient
 
-    from daf.execution.processes import WorkerPool
+    from daf.execution.processes import ProcessExecutor
     from daf.tracking.tracker import Tracker
 
 #: Runs trials in another way than on our own workers: a Hydra launcher.
@@ -79,13 +79,13 @@ def daf_launch_sweep(
         DAFError: too many trials failed, or none finished.
         DAFInterruptedError: Ctrl-C; the same call goes on.
     """
-    from daf.execution.processes import WorkerPool
+    from daf.execution.processes import ProcessExecutor
 
     compose = compose or compose_onto(config)
     # Where trials run elsewhere, workers only check and confirm.
     workers = min(config.sweep.n_jobs, len(os.sched_getaffinity(0))) if run_trials else config.sweep.n_jobs
     # They import what they need while this process does the same, and checks and opens everything.
-    with WorkerPool("daf.sweeps.trial:work", workers, initializer=initializer(config)) as pool:
+    with ProcessExecutor("daf.sweeps.trial:work", workers, initializer=initializer(config)) as pool:
         warm_up_tracking()
         stored, space = _open_study(config, compose, lambda own: _check_in_worker(pool, own))
         output_dir = Path(config.output_dir).absolute()
@@ -115,7 +115,7 @@ def _open_study(
     return StoredStudy(config, open_storage(config), space, grid), space
 
 
-def _check_in_worker(pool: "WorkerPool", config: DAFConfig) -> list[Problem]:
+def _check_in_worker(pool: "ProcessExecutor", config: DAFConfig) -> list[Problem]:
     from daf.execution.executor import JobDone, JobFailed
 
     pool.submit(CheckJob(config))
@@ -158,7 +158,7 @@ def _run_exists(client: "MlflowClient", run_id: str) -> bool:
 
 
 def _work(
-    stored: StoredStudy, request: Request, pool: "WorkerPool", run_trials: RunTrials | None
+    stored: StoredStudy, request: Request, pool: "ProcessExecutor", run_trials: RunTrials | None
 ) -> Confirmation | None:
     with live_view() as show:
         engine = Engine(stored, request, pool, show)

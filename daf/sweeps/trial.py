@@ -162,7 +162,7 @@ def warm_up_tracking() -> None:
 
 
 def initializer(config: DAFConfig) -> str:
-    """What a worker does before its first trial, for a `WorkerPool`."""
+    """What a worker does before its first trial, for a `ProcessExecutor`."""
     plays = config.task.name in OWN_TASKS
     return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from daf.execution.executor import Event, JobDone, JobFailed, JobMessage
-from daf.execution.processes import Job, WorkerPool
+from daf.execution.executor import Event, JobContext, JobDone, JobFailed, JobMessage
+from daf.execution.processes import ProcessExecutor
 
 INITIALIZED: list[int] = []
 
@@ -29,38 +29,38 @@ def fail_to_initialize() -> None:
     raise RuntimeError("no such accelerator")
 
 
-def perform(payload: tuple[str, Any], job: Job) -> Any:
+def perform(payload: tuple[str, Any], job: JobContext) -> Any:
     """The target of all pools here; the payload says what to do."""
     action, value = payload
     return ACTIONS[action](value, job)
 
 
-def count(upto: int, job: Job) -> int:
+def count(upto: int, job: JobContext) -> int:
     for i in range(upto):
         job.report(i)
     return upto
 
 
-def tick(seconds: float, job: Job) -> str:
+def tick(seconds: float, job: JobContext) -> str:
     for _ in range(5):
         time.sleep(seconds)
         job.report("tick")
     return "ticked"
 
 
-def until_stopped(_: Any, job: Job) -> str:
+def until_stopped(_: Any, job: JobContext) -> str:
     job.report("running")
     while not job.should_stop():
         time.sleep(0.01)
     return "stopped when asked"
 
 
-def a_loop_that_never_ends(_: Any, job: Job) -> None:
+def a_loop_that_never_ends(_: Any, job: JobContext) -> None:
     while True:
         pass
 
 
-def with_child(_: Any, job: Job) -> None:
+def with_child(_: Any, job: JobContext) -> None:
     child = subprocess.Popen(["sleep", "1000"])
     print("some noise")
     job.report((os.getpid(), child.pid))
@@ -68,7 +68,7 @@ def with_child(_: Any, job: Job) -> None:
         pass
 
 
-ACTIONS: dict[str, Callable[[Any, Job], Any]] = {
+ACTIONS: dict[str, Callable[[Any, JobContext], Any]] = {
     "pid": lambda _, job: os.getpid(),
     "echo": lambda value, job: value,
     "sleep": lambda value, job: time.sleep(value),
@@ -87,8 +87,8 @@ ACTIONS: dict[str, Callable[[Any, Job], Any]] = {
 }
 
 
-def pool(workers: int = 1, initializer: str | None = None) -> WorkerPool:
-    return WorkerPool(f"{__name__}:perform", workers, initializer=initializer)
+def pool(workers: int = 1, initializer: str | None = None) -> ProcessExecutor:
+    return ProcessExecutor(f"{__name__}:perform", workers, initializer=initializer)
 
 
 def run(*jobs: tuple[str, Any], workers: int = 1, time_limit_s: float | None = None) -> list[Event]:
@@ -244,8 +244,8 @@ def test_workers_print_nothing_to_the_terminal(capfd: pytest.CaptureFixture[str]
 SCRIPT = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
-from daf.execution.processes import WorkerPool
-with WorkerPool("test_processes:perform", 2) as pool:
+from daf.execution.processes import ProcessExecutor
+with ProcessExecutor("test_processes:perform", 2) as pool:
     for _ in range(2):
         pool.submit(("with_child", 0))
     for event in pool.events():
