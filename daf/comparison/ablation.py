@@ -22,7 +22,7 @@ from daf.config.explain import explain_validation
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
 from daf.episodes.plans import plan_episodes, warn_about_untrained
-from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import Played, log_episodes, play_matches, reliability, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
@@ -105,7 +105,7 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
     values = _values(played, conditions, config)
     result = analyse(values, list(config.ablation.parts), level=config.ablation.level, metric=config.ablation.metric)
     unit = "trainings" if config.ablation.trainings else "seeds a mission"
-    notes = [*played.notes("ablation"), *tell_timeouts(played.records), *result.notes]
+    notes = [*played.notes("ablation"), *timeout_notes(played.records), *result.notes]
     notes += reliability(values[()].shape[1], unit)
     result = replace(result, notes=tuple(notes), records=played.records)
     _log(result, values, config, tracker)

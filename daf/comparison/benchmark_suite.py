@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from daf.bridge.catalogue import catalogue
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import Played, log_episodes, play_matches, reliability, timeout_notes
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult, json_ready
@@ -139,7 +139,7 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     rewards = _rewards(played.records, policies, kept)
     result = _score(rewards, algorithms, scripted, kept, config)
     notes = [f"{name} was left out: {why}" for name, why in skipped.items()]
-    notes += tell_timeouts(played.records)
+    notes += timeout_notes(played.records)
     result = replace(result, notes=(*notes, *result.notes), skipped=skipped, records=played.records)
     _log(result, rewards, algorithms, config, tracker)
     return result

@@ -17,7 +17,7 @@ from daf.config.schemas import DAFComparisonConfig, DAFConfig
 from daf.environment_checks import TOO_FEW_POLICIES
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import log_episodes, play_with_progress, tell_failures, tell_timeouts
+from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
 from daf.errors import DAFConfigError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
@@ -88,8 +88,8 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
         *_told_rounds(played.sequential, options.max_episodes),
         *_told_length(played.records),
         *tell_incomplete(scores),
-        *tell_failures(played.failures, "comparison"),
-        *tell_timeouts(played.records),
+        *failure_notes(played.failures, "comparison"),
+        *timeout_notes(played.records),
         *_told_warnings(comparison),
     )
     profiles = score_profiles(scores, comparison.level)
@@ -121,11 +121,9 @@ def _play(
         evaluation = config.evaluation.model_copy(update={"seed": config.evaluation.seed + first, "episodes": count})
         part = config.model_copy(update={"evaluation": evaluation})
         plans = [plan for policy in policies for mission in missions for plan in plan_episodes(part, mission, policy)]
-        for outcome in play_with_progress(part, plans):
-            if isinstance(outcome, EpisodeRecord):
-                records.append(outcome)
-            else:
-                failures.append(outcome)
+        played = play_with_progress(part, plans)
+        records += played.records
+        failures += played.failures
         # Before anything is computed: what was played is kept, whatever happens later.
         log_episodes(tracker, "comparison", records, failures)
         scores = paired_scores(records, failures, names, mission_names, options.metric)

@@ -20,7 +20,7 @@ from daf.bridge.scoring import vor_scores
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import Planner, planner, unique_names, warn_about_untrained
-from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import Played, log_episodes, play_matches, reliability, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
@@ -177,7 +177,7 @@ def _notes(solo: Played, mixed: Played, failed: dict[str, str], config: DAFConfi
         " OpenSkill, mean ± standard deviation.",
         *_disqualifications(failed),
         *mixed.notes("tournament"),
-        *tell_timeouts((*solo.records, *mixed.records)),
+        *timeout_notes((*solo.records, *mixed.records)),
         *([f"{lost} seeds were left out, since a match on them failed."] if lost else []),
     ]
 

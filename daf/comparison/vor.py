@@ -10,7 +10,7 @@ import numpy as np
 
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import warn_about_untrained
-from daf.episodes.played import log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import log_episodes, play_matches, reliability, timeout_notes
 from daf.errors import DAFError
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.results import ResultTable, TaskResult
@@ -73,7 +73,7 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
         tables=_tables(candidate.name, missions, overall, plans),
         notes=(
             *played.notes("vor"),
-            *tell_timeouts(played.records),
+            *timeout_notes(played.records),
             *_notes(config, missions, [spec.name for spec in pool]),
         ),
         candidate=candidate.name,

@@ -17,7 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest
+import daf
+from daf.bridge.episode import loaded_digests
+from daf.bridge.missions import build_mission, mission_digest
+from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, policy_digest
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 
 logger = logging.getLogger(__name__)
@@ -114,8 +117,6 @@ class EpisodeCache:
             ValueError: the plan's mission or a policy does not exist.
             FileNotFoundError: a policy's weights do not exist.
         """
-        from daf.bridge.missions import mission_digest
-
         key = _key(
             plan,
             backend=backend,
@@ -149,8 +150,6 @@ class EpisodeCache:
             ValueError: a policy's code cannot be found again, as in ``__main__``, or a file that was loaded is no
                 longer what it was before: the record may be that of either.
         """
-        from daf.bridge.episode import loaded_digests
-
         if any(record.action_timeouts):
             return
         now = loaded_digests(plan)
@@ -173,8 +172,6 @@ class EpisodeCache:
         return self.directory / key[:2] / f"{key}.json"
 
     def _policy_digest(self, spec: PolicySpec) -> str:
-        from daf.bridge.policies import policy_digest
-
         name = json.dumps([spec.class_path, spec.weights, dict(spec.init_kwargs)], sort_keys=True)
         if name not in self._policies:
             self._policies[name] = policy_digest(spec)
@@ -182,8 +179,6 @@ class EpisodeCache:
 
 
 def _mission_label(spec: MissionSpec) -> str:
-    from daf.bridge.missions import build_mission
-
     return build_mission(spec)[0]
 
 
@@ -211,8 +206,6 @@ def _key(
 
 @functools.cache
 def _versions() -> dict[str, str]:
-    import daf
-
     bridge = sorted((Path(daf.__file__).parent / "bridge").rglob("*.py"))
     code = digest([hashlib.sha256(path.read_bytes()).hexdigest() for path in bridge])
     return {"daf": f"{daf.__version__} {code}", **{name: importlib.metadata.version(name) for name in PACKAGES}}

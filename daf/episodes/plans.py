@@ -4,6 +4,9 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from daf.bridge.devices import resolve_device
+from daf.bridge.missions import agent_count
+from daf.bridge.policies import has_network
 from daf.config.schemas import DAFConfig
 from daf.records import EpisodePlan, MissionSpec, PolicySpec
 from daf.tracking.tracker import Tracker
@@ -14,8 +17,6 @@ Planner = Callable[[MissionSpec, tuple[PolicySpec, ...], Sequence[int], int], Ep
 
 def planner(config: DAFConfig) -> Planner:
     """Plans that are played as `evaluation` and `device` say."""
-    from daf.bridge.devices import resolve_device
-
     device = resolve_device(config.device)
 
     def plan(
@@ -47,9 +48,6 @@ def unique_names(policies: Sequence[PolicySpec]) -> list[PolicySpec]:
 
 def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec) -> list[EpisodePlan]:
     """The held-out episodes of one policy, playing alone on one mission."""
-    from daf.bridge.devices import resolve_device
-    from daf.bridge.missions import agent_count
-
     evaluation = config.evaluation
     return [
         EpisodePlan(
@@ -66,8 +64,6 @@ def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec) -
 
 def warn_about_untrained(policies: Iterable[PolicySpec], tracker: Tracker) -> None:
     """Warns about every network without weights: what it scores is chance."""
-    from daf.bridge.policies import has_network
-
     for policy in policies:
         if policy.weights is None and has_network(policy.class_path):
             tracker.warn(f"{policy.name} has no weights: CoGames gives it new random ones for every episode.")

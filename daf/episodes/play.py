@@ -5,26 +5,29 @@ import functools
 import logging
 import math
 import tempfile
-import traceback as tracebacks
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from daf.bridge.missions import max_steps
 from daf.episodes.cache import EpisodeCache, default_cache_dir
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
-from daf.episodes.worker import LANES, Chunk, Episode, Finished, play_chunk, why_not_batched
+from daf.episodes.worker import LANES, Chunk, Episode, Finished
 from daf.errors import DAFConfigError, Problem
-from daf.execution.executor import JobDone, JobFailed, JobMessage
+from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessage
+from daf.execution.in_process import InProcessExecutor
 from daf.execution.processes import ProcessExecutor
+from daf.execution.retries import Retries
 from daf.records import EpisodePlan, MissionSpec
 
 Backend = Literal["official", "batched", "auto"]
 CacheMode = Literal["off", "read", "on"]
 
-ATTEMPTS = 3
+# An episode that raises would raise again.
+RETRIES = Retries(attempts=3, reasons=frozenset({"died", "hung"}))
 CHUNK_SIZE = 4 * LANES
+TARGET = "daf.episodes.worker:work"
 
 logger = logging.getLogger(__name__)
 
@@ -38,13 +41,13 @@ class EpisodeWorkers:
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self.pool = ProcessExecutor("daf.episodes.worker:work", count, initializer="daf.episodes.worker:warm_up")
+        self.executor: Executor = ProcessExecutor(TARGET, count, initializer="daf.episodes.worker:warm_up")
 
     def __enter__(self) -> "EpisodeWorkers":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.pool.close()
+        self.executor.close()
 
 
 def daf_play_episodes(
@@ -60,14 +63,13 @@ def daf_play_episodes(
     """Plays every plan and returns the outcomes in the order of `plans`.
 
     The outcomes depend neither on the number of workers nor on the order of completion. An episode that raises fails
-    at once, since it would raise again; one whose process dies or hangs is played twice more before it fails. An error
-    among episodes that are played side by side does not say whose it is: each of them is then played on its own.
+    at once; one whose process dies or hangs is played twice more before it fails. An error among episodes that are
+    played side by side does not say whose it is: each of them is then played on its own.
 
     Args:
         backend: ``official`` plays through CoGames' own rollout, ``batched`` plays many episodes side by side, and
             ``auto`` batches what can be batched.
-        workers: number of processes, or processes that are there already. One without a time limit is this process
-            itself.
+        workers: number of processes, or processes that are there already. One without a time limit is this process.
         cache: ``read`` uses earlier records, ``on`` adds new ones as well.
         cache_dir: folder of the cache; by default `daf.episodes.cache.default_cache_dir`.
         time_limit_s: seconds that one episode may take. Episodes played side by side share the sum of their limits.
@@ -75,19 +77,17 @@ def daf_play_episodes(
             cache. A new record is in the cache by then.
 
     Raises:
-        DAFConfigError: arguments out of range, plans that the batched backend cannot play, or a cache folder that
-            cannot be written.
+        DAFConfigError: arguments out of range, plans that cannot be batched as asked, a cache that cannot be written.
     """
     count = workers.count if isinstance(workers, EpisodeWorkers) else workers
-    _check(backend, count, cache, time_limit_s)
     directory = cache_dir or default_cache_dir()
-    if cache == "on":
-        _check_writable(directory)
+    _check(backend, count, cache, time_limit_s, directory)
     evaluation = _Evaluation(plans, on_episode)
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)
     if missing := evaluation.missing():
-        with _player(workers, time_limit_s, len(missing)) as player:
+        with _executor(workers, time_limit_s, len(missing)) as executor:
+            player = _Player(executor, time_limit_s)
             backends = _choose_backends(missing, backend, player)
             player.play(evaluation, _make_chunks(backends, count, directory if cache == "on" else None))
     return evaluation.outcomes()
@@ -121,25 +121,26 @@ class _Evaluation:
             logger.warning("Episode records are not being cached: %s", finished.cache_problem)
         self.settle(finished.index, finished.record)
 
-    def fail(self, chunk: Chunk, reason: str, traceback: str) -> list[Chunk]:
+    def fail(self, chunk: Chunk, failure: JobFailed) -> list[Chunk]:
         """Takes note of a chunk that came to no good end; returns what is to be played again.
 
         Nobody knows which of several episodes was to blame, so each unfinished one is played again on its own.
         """
-        unfinished = [(index, plan) for index, plan in chunk.episodes if self._outcomes[index] is None]
-        for index, _ in unfinished:
-            self._attempts[index] += 1
-        if len(chunk.episodes) > 1:
-            return [replace(chunk, episodes=(episode,)) for episode in unfinished]
-        for index, plan in unfinished:
-            attempts = self._attempts[index]
-            if reason != "error" and attempts < ATTEMPTS:
-                return [chunk]
-            self.settle(index, EpisodeFailure(plan=plan, traceback=traceback, attempts=attempts))
-        return []
+        again = []
+        for index, plan in chunk.episodes:
+            attempt = self._attempts[index]
+            if self._outcomes[index] is not None:
+                continue
+            if len(chunk.episodes) > 1 or RETRIES.allows(failure, attempt):
+                self._attempts[index] = RETRIES.next_attempt(failure, attempt)
+                again.append(replace(chunk, episodes=((index, plan),)))
+            else:
+                self.settle(index, EpisodeFailure(plan=plan, traceback=failure.traceback, attempts=attempt + 1))
+        return again
 
 
-def _check(backend: str, workers: int, cache: str, time_limit_s: float | None) -> None:
+def _check(backend: str, workers: int, cache: str, time_limit_s: float | None, directory: Path) -> None:
+    """Raises DAFConfigError for arguments out of range, all of them named, or a cache that cannot be written."""
     problems = [
         Problem(where=f"evaluation.{name}", what=f"{value!r} is not one of {', '.join(get_args(allowed))}.")
         for name, value, allowed in (("backend", backend, Backend), ("cache", cache, CacheMode))
@@ -151,6 +152,8 @@ def _check(backend: str, workers: int, cache: str, time_limit_s: float | None) -
         problems.append(Problem(where="evaluation.time_limit_s", what=f"{time_limit_s} is not above 0."))
     if problems:
         raise DAFConfigError(problems)
+    if cache == "on":
+        _check_writable(directory)
 
 
 def _check_writable(directory: Path) -> None:
@@ -223,53 +226,31 @@ def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
 
 
 @contextlib.contextmanager
-def _player(workers: int | EpisodeWorkers, time_limit_s: float | None, episodes: int) -> "Iterator[_Player]":
+def _executor(workers: int | EpisodeWorkers, time_limit_s: float | None, episodes: int) -> Iterator[Executor]:
+    """What plays: processes that are there already, this process, or new processes, no more than episodes."""
     if isinstance(workers, EpisodeWorkers):
-        yield _PlayOnWorkers(workers.pool, time_limit_s)
+        yield workers.executor
     elif workers == 1 and time_limit_s is None:
-        with _one_torch_thread():
-            yield _PlayHere()
+        with InProcessExecutor(TARGET) as executor, _one_torch_thread():
+            yield executor
     else:
-        with EpisodeWorkers(min(workers, episodes)) as own:
-            yield _PlayOnWorkers(own.pool, time_limit_s)
+        with EpisodeWorkers(min(workers, episodes)) as new:
+            yield new.executor
 
 
-class _PlayHere:
-    """Plays in this process."""
+class _Player:
+    """Plays the episodes of one call through an executor."""
 
-    def why_not_batched(self, plans: list[EpisodePlan]) -> list[str | None]:
-        return [why_not_batched(plan) for plan in plans]
-
-    def play(self, evaluation: _Evaluation, chunks: list[Chunk]) -> None:
-        waiting = deque(chunks)
-        while waiting:
-            chunk = waiting.popleft()
-            episodes = play_chunk(chunk)
-            while True:
-                # Only playing is tried: an error in the caller's on_episode is the caller's.
-                try:
-                    finished = next(episodes, None)
-                except (Exception, SystemExit):
-                    waiting.extend(evaluation.fail(chunk, "error", tracebacks.format_exc()))
-                    break
-                if finished is None:
-                    break
-                evaluation.receive(finished)
-
-
-class _PlayOnWorkers:
-    """Plays in the processes of a pool."""
-
-    def __init__(self, pool: ProcessExecutor, time_limit_s: float | None) -> None:
-        self._pool = pool
+    def __init__(self, executor: Executor, time_limit_s: float | None) -> None:
+        self._executor = executor
         self._time_limit_s = time_limit_s
         self._chunks: dict[int, Chunk] = {}
 
     def why_not_batched(self, plans: list[EpisodePlan]) -> list[str | None]:
-        # In a worker, since it may try out a policy that dies or hangs.
-        ids = [self._pool.submit(plan, time_limit_s=self._time_limit_s) for plan in plans]
+        """For every plan the reason, or None; a job too, since it may try out a policy that dies or hangs."""
+        ids = [self._executor.submit(plan, time_limit_s=self._time_limit_s) for plan in plans]
         answers: dict[int, str | None] = {}
-        for event in self._pool.events():
+        for event in self._executor.events():
             if isinstance(event, JobDone):
                 answers[event.job_id] = event.result
             elif isinstance(event, JobFailed):
@@ -277,22 +258,31 @@ class _PlayOnWorkers:
         return [answers[job_id] for job_id in ids]
 
     def play(self, evaluation: _Evaluation, chunks: list[Chunk]) -> None:
+        """Plays chunks to their end, and those that came to none again as long as it may help."""
         for chunk in chunks:
             self._submit(chunk)
-        for event in self._pool.events():
-            if isinstance(event, JobMessage):
-                evaluation.receive(event.message)
-            elif isinstance(event, JobFailed):
-                for chunk in evaluation.fail(self._chunks[event.job_id], event.reason, event.traceback):
-                    self._submit(chunk)
+        try:
+            for event in self._executor.events():
+                self._handle(evaluation, event)
+        except BaseException:  # the caller's; warm workers may be asked to play something else
+            for job_id in self._chunks:
+                self._executor.stop(job_id)
+            raise
+
+    def _handle(self, evaluation: _Evaluation, event: Event) -> None:
+        chunk = self._chunks.get(event.job_id)
+        if chunk is None:  # the rest of a call that ended with an error
+            return
+        if isinstance(event, JobMessage):
+            evaluation.receive(event.message)
+        elif isinstance(event, JobFailed):
+            for again in evaluation.fail(chunk, event):
+                self._submit(again)
 
     def _submit(self, chunk: Chunk) -> None:
         # Side by side, the first of a chunk may be finished no sooner than the last.
         limit = None if self._time_limit_s is None else self._time_limit_s * min(len(chunk.episodes), LANES)
-        self._chunks[self._pool.submit(chunk, cost=_agent_steps(chunk), time_limit_s=limit)] = chunk
-
-
-_Player = _PlayHere | _PlayOnWorkers
+        self._chunks[self._executor.submit(chunk, cost=_agent_steps(chunk), time_limit_s=limit)] = chunk
 
 
 @contextlib.contextmanager
@@ -316,11 +306,9 @@ def _agent_steps(chunk: Chunk) -> int:
 @functools.cache
 def _max_steps(mission: MissionSpec) -> int:
     """The length of a mission's episodes, or 0 where it cannot be known."""
-    from daf.bridge.missions import build_mission
-
     if mission.max_steps is not None:
         return mission.max_steps
     try:
-        return build_mission(mission)[1].game.max_steps
+        return max_steps(mission)
     except Exception:  # variants that conflict raise whatever they like; playing the episode tells
         return 0

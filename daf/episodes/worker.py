@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from daf.bridge.episode import play_official
+from daf.bridge.imports import contained
+from daf.bridge.policies import registered_policies
 from daf.episodes.cache import EpisodeCache
 from daf.execution.executor import JobContext
 from daf.records import EpisodePlan, EpisodeRecord
@@ -50,9 +53,6 @@ def warm_up() -> None:
     """Imports everything that playing an episode needs; a new worker does it before its first job."""
     import torch
 
-    from daf.bridge.imports import contained
-    from daf.bridge.policies import registered_policies
-
     torch.set_num_threads(1)
     registered_policies()
     with contained():
@@ -60,13 +60,9 @@ def warm_up() -> None:
             importlib.import_module(module)
 
 
-def work(payload: Chunk | EpisodePlan, context: JobContext) -> str | None:
-    """What a worker does: plays a chunk, reporting every episode as it ends, or says why a plan cannot be batched."""
-    if isinstance(payload, EpisodePlan):
-        return why_not_batched(payload)
-    for finished in play_chunk(payload):
-        context.report(finished)
-    return None
+def work(payload: Chunk | EpisodePlan, context: JobContext) -> Iterator[Finished] | str | None:
+    """What an executor runs: plays a chunk, yielding every episode as it ends, or says why a plan cannot be batched."""
+    return why_not_batched(payload) if isinstance(payload, EpisodePlan) else play_chunk(payload)
 
 
 def why_not_batched(plan: EpisodePlan) -> str | None:
@@ -95,8 +91,6 @@ def play_chunk(chunk: Chunk) -> Iterator[Finished]:
 
 
 def _play_official(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
-    from daf.bridge.episode import play_official
-
     for index, plan in chunk.episodes:
         yield index, play_official(plan)
 

@@ -11,7 +11,7 @@ from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import log_episodes, play_with_progress, tell_failures, tell_timeouts
+from daf.episodes.played import Played, failure_notes, log_episodes, play_with_progress, timeout_notes
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
@@ -61,8 +61,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     missions = mission_specs(config)
     plans = [plan for policy in policies for mission in missions for plan in plan_episodes(config, mission, policy)]
     warn_about_untrained(policies, tracker)
-    outcomes = play_with_progress(config, plans)
-    result = _collect(outcomes, policies, missions, tracker)
+    result = _collect(play_with_progress(config, plans), policies, missions, tracker)
     _log(result, tracker)
     if result.objective is None:
         traceback = next(failure.traceback for failure in result.failures if failure.plan.policies == (policies[0],))
@@ -77,20 +76,19 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
 
 
 def _collect(
-    outcomes: Sequence[EpisodeRecord | EpisodeFailure],
+    played: Played,
     policies: Sequence[PolicySpec],
     missions: Sequence[MissionSpec],
     tracker: Tracker,
 ) -> EvaluationResult:
-    records = tuple(outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord))
-    failures = tuple(outcome for outcome in outcomes if isinstance(outcome, EpisodeFailure))
+    records, failures = played.records, played.failures
     names = tuple(policy.name for policy in policies)
     mission_names = tuple(mission.name for mission in missions)
     own = [record.reward() for record in records if record.policies == names[:1]]
     return EvaluationResult(
         objective=fmean(own) if own else None,
         tables=(summary_table(records, names, mission_names),),
-        notes=(*tell_failures(failures, "evaluation"), *tell_timeouts(records)),
+        notes=(*failure_notes(failures, "evaluation"), *timeout_notes(records)),
         records=records,
         failures=failures,
         policies=names,

@@ -8,7 +8,7 @@ import numpy as np
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import log_episodes, play_matches, tell_timeouts
+from daf.episodes.played import log_episodes, play_matches, timeout_notes
 from daf.evaluation.task import LEVEL
 from daf.execution.progress import progress
 from daf.mission_analysis.behaviour import Correlation, daf_analyze_mission, daf_metric_correlations, episode_behaviour
@@ -71,7 +71,7 @@ def _behaviours(
     played = play_matches(config, plans)
     log_episodes(tracker, "missions", played.records, played.failures)
     tables: list[ResultTable] = []
-    notes = [*played.notes("missions"), *tell_timeouts(played.records), *_tell_few(evaluation.episodes)]
+    notes = [*played.notes("missions"), *timeout_notes(played.records), *_tell_few(evaluation.episodes)]
     for mission in missions:
         own: dict[str, list[EpisodeRecord]] = {}
         for record in played.records:

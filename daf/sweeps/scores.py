@@ -9,7 +9,7 @@ from daf.config.suggestions import nearest
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes
 from daf.episodes.play import daf_play_episodes
-from daf.episodes.played import log_episodes
+from daf.episodes.played import Played, log_episodes
 from daf.errors import DAFError
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.scoring_analysis import pickup_plans, vor_by_seed
@@ -74,13 +74,12 @@ def _play(
         time_limit_s=evaluation.time_limit_s,
         on_episode=on_episode,
     )
-    records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]
-    failed = [outcome for outcome in outcomes if isinstance(outcome, EpisodeFailure)]
-    log_episodes(tracker, folder, records, failed)
-    if failed:
+    played = Played.of(outcomes)
+    log_episodes(tracker, folder, played.records, played.failures)
+    if failed := played.failures:
         # A mean over other seeds than the other trials' would not be comparable.
         raise DAFError(f"{len(failed)} evaluation episodes failed, the first with:\n{failed[0].traceback}")
-    return records
+    return list(played.records)
 
 
 def _score(record: EpisodeRecord, metric: str, training: Mapping[str, float]) -> float:

@@ -15,6 +15,7 @@ from daf.episodes.outcomes import EpisodeFailure, Outcome
 from daf.episodes.play import EpisodeWorkers, _Evaluation, _make_chunks, daf_play_episodes
 from daf.episodes.worker import Chunk
 from daf.errors import DAFConfigError
+from daf.execution.executor import JobFailed
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
@@ -239,10 +240,11 @@ def test_the_unfinished_episodes_of_a_lost_chunk_are_played_alone() -> None:
     evaluation = _Evaluation([plan for _, plan in episodes], None)
     evaluation.settle(1, EpisodeFailure(plan=episodes[1][1], traceback="", attempts=1))
     chunk = Chunk(episodes=episodes, backend="batched", cache_dir=None)
-    alone = evaluation.fail(chunk, "died", "SIGKILL")
+    died = JobFailed(job_id=0, reason="died", traceback="SIGKILL")
+    alone = evaluation.fail(chunk, died)
     assert [chunk.episodes for chunk in alone] == [(episodes[0],), (episodes[2],)]
-    assert evaluation.fail(alone[0], "died", "SIGKILL") == [alone[0]]
-    assert evaluation.fail(alone[0], "died", "SIGKILL") == []
+    assert evaluation.fail(alone[0], died) == [alone[0]]
+    assert evaluation.fail(alone[0], died) == []
     assert [index for index, _ in evaluation.missing()] == [2]
 
 

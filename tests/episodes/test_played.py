@@ -6,9 +6,8 @@ from dataclasses import replace
 import pytest
 
 from daf.config import DAFConfig
-from daf.episodes.outcomes import EpisodeFailure, OnEpisode
-from daf.episodes.played import play_with_progress
-from daf.records import EpisodePlan, EpisodeRecord
+from daf.episodes.played import Played, play_with_progress
+from daf.records import EpisodePlan
 from daf.tasks import load_task
 from daf.tracking.tracker import Tracker
 
@@ -35,12 +34,10 @@ def test_slow_actions_and_missing_weights_are_told(
 ) -> None:
     """Policies that play below their strength are not compared in silence."""
 
-    def slowly(
-        config: DAFConfig, plans: Sequence[EpisodePlan], *, also: OnEpisode
-    ) -> list[EpisodeRecord | EpisodeFailure]:
-        first, *others = play_with_progress(config, plans, also=also)
-        assert isinstance(first, EpisodeRecord)
-        return [replace(first, action_timeouts=(7,)), *others]
+    def slowly(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
+        played = play_with_progress(config, plans)
+        first, *others = played.records
+        return replace(played, records=(replace(first, action_timeouts=(7,)), *others))
 
     monkeypatch.setattr("daf.episodes.played.play_with_progress", slowly)
     monkeypatch.setattr("daf.mission_analysis.task._discovery", lambda mission, everything: [])

@@ -1,23 +1,16 @@
 """Replays: the file is read right, what is drawn is what happened, and the page plays in a real browser."""
 
 import json
-from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from mlflow import MlflowClient
 from PIL import Image
 
 from daf.bridge.episode import play_official
-from daf.config import DAFConfig
 from daf.errors import DAFError
-from daf.evaluation.recording import choose_episodes
-from daf.evaluation.task import daf_evaluate
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
-from daf.tracking.tracker import Tracker
 from daf.visualization.replays import Replay, Shown, daf_export_replay_gif, daf_export_replay_html, daf_read_replay
 from daf.visualization.replays.gif import MAX_FRAMES, shown_steps
 from daf.visualization.replays.scene import Timeline
@@ -26,7 +19,6 @@ from daf.visualization.replays.style import TEAM_COLOURS, look
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
 
-Load = Callable[..., DAFConfig]
 Recorded = tuple[EpisodeRecord, Replay]
 
 STEPS = 60
@@ -151,55 +143,6 @@ def test_a_gif_shows_agents_where_they_are(machina: Recorded, tmp_path: Path) ->
 
     assert blue_pixels(first) != blue_pixels(last)
     assert len(blue_pixels(last)) > 200
-
-
-def test_the_chosen_are_best_median_and_worst(arena: Recorded) -> None:
-    record = arena[0]
-
-    def earned(*rewards: float) -> list[EpisodeRecord]:
-        return [replace(record, seed=seed, rewards=(reward,) * 4) for seed, reward in enumerate(rewards)]
-
-    def seeds(*rewards: float) -> dict[str, int]:
-        return {label: chosen.seed for label, chosen in choose_episodes(earned(*rewards)).items()}
-
-    assert seeds(3, 1, 5, 2, 4) == {"best": 2, "median": 0, "worst": 1}
-    assert seeds(1, 4, 2, 3) == {"best": 1, "median": 2, "worst": 0}
-    assert seeds(1, 1, 1) == {"best": 0, "median": 1, "worst": 2}
-    assert seeds(1, 2) == {"best": 1, "worst": 0}
-    assert seeds(7) == {"only": 0}
-
-
-def test_an_evaluation_records_and_logs_its_replays(tiny: Load, tracker: Tracker, store: str) -> None:
-    config = tiny(
-        "task=evaluate",
-        "variant=mining",
-        "evaluation.policies=[starter,'class=random,name=<b>/dice']",
-        "evaluation.episodes=4",
-        "evaluation.replays=true",
-        "mission.cogs=4",
-        "mission.max_steps=60",
-    )
-    result = daf_evaluate(config, tracker)
-    folders = sorted((tracker.output_dir / "replays").iterdir())
-    assert [folder.name for folder in folders] == [
-        "1-starter-cogsguard_arena.basic",
-        "2-_b_dice-cogsguard_arena.basic",
-    ]
-    assert [note for note in result.notes if "viewer.html" in note] == [
-        f"Replays: {folder / 'viewer.html'}" for folder in folders
-    ]
-    rewards = sorted(result.rewards("<b>/dice", "cogsguard_arena.basic").values(), reverse=True)
-    for label, expected in (("best", rewards[0]), ("median", rewards[2]), ("worst", rewards[-1])):
-        replay = daf_read_replay(folders[1] / f"{label}.json.z")
-        assert replay.mean_reward(replay.steps - 1) == pytest.approx(expected, abs=1e-5), label
-    assert rewards[0] > rewards[-1]
-    tracker.close("FINISHED")
-    client = MlflowClient(store)
-    logged = [file.path for file in client.list_artifacts(tracker.run_id, f"replays/{folders[1].name}")]
-    assert [Path(path).name for path in logged] == sorted(
-        [f"{label}.{suffix}" for label in ("best", "median", "worst") for suffix in ("gif", "json.z")] + ["viewer.html"]
-    )
-    assert "daf.warning" not in client.get_run(tracker.run_id).data.tags
 
 
 @pytest.fixture
