@@ -20,15 +20,15 @@ def digest(value: object) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class MissionSpec:
-    """A mission as a recipe, since CoGames' own mission files do not survive a round trip.
+    """A mission as a recipe, since CoGames' mission files do not survive a round trip.
 
     Attributes:
         name: full name (``site.mission``) or the path of a mission file.
         variants: mission and reward variants in the order in which they apply.
-        cogs: number of agents, or None for the mission's own.
-        max_steps: length of an episode in steps, or None for the mission's own.
+        cogs: number of agents, or None for the mission's.
+        max_steps: length of an episode in steps, or None for the mission's.
         difficulty: ``easy``, ``medium``, ``hard`` or None.
-        map_seed: seed of the map in every episode, or None for the episode's own.
+        map_seed: seed of the map in every episode, or None for the episode's seed.
         without_rewards: terms that are taken out of every agent's reward.
     """
 
