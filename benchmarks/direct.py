@@ -1,4 +1,4 @@
-"""CoGames called as its own command line calls it: the other side of benchmarks and parity tests."""
+"""CoGames called as its command line calls it: the other side of benchmarks and parity tests."""
 
 import contextlib
 import io
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 
 from daf.bridge.episode import policy_interface
@@ -16,6 +17,8 @@ from daf.bridge.missions import build_mission
 from daf.bridge.policies import full_class_path, load_policy, resolve_policy
 from daf.bridge.simulations import prepare_mission, translated_once
 from daf.config.schemas import DAFConfig
+from daf.execution.executor import JobDone, JobFailed
+from daf.execution.processes import ProcessExecutor
 from daf.records import EpisodePlan, MissionSpec, PolicySpec
 
 
@@ -78,9 +81,6 @@ def step_simulators(plans: Sequence[EpisodePlan], processes: int) -> float:
 
     The processes are started and import CoGames before the clock runs.
     """
-    from daf.execution.executor import JobDone, JobFailed
-    from daf.execution.processes import ProcessExecutor
-
     with ProcessExecutor("benchmarks.direct:step_randomly", processes) as pool:
         for index in range(processes):
             pool.submit((plans[0], 1, index))
@@ -97,8 +97,6 @@ def step_simulators(plans: Sequence[EpisodePlan], processes: int) -> float:
 
 def step_randomly(payload: tuple[EpisodePlan, int | None, int], job: object) -> int:
     """Steps one simulation to its end (or for a number of steps) with random actions; returns the steps."""
-    import numpy as np
-
     with contained():
         from mettagrid.simulator import Simulator
     plan, limit, seed = payload

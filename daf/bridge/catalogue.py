@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from daf.bridge.mission_names import MISSION_SETS
+from daf.bridge.missions import mission_names, variant_names
+from daf.bridge.policies import registered_policies
 
 FILE = Path(__file__).with_name("catalogue.json")
 
@@ -51,9 +53,6 @@ def catalogue() -> Catalogue:
 
 def live_catalogue() -> Catalogue:
     """The names, asked from CoGames itself."""
-    from daf.bridge.missions import mission_names, variant_names
-    from daf.bridge.policies import registered_policies
-
     return Catalogue(
         version=importlib.metadata.version("cogames"),
         missions=tuple(mission_names()),

@@ -1,4 +1,4 @@
-"""One episode through CoGames' own rollout."""
+"""One episode through CoGames' rollout."""
 
 import time
 import uuid
@@ -13,12 +13,13 @@ from daf.bridge.simulations import prepare_mission, translated_once
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec
 
 if TYPE_CHECKING:
+    from mettagrid import MettaGridConfig
     from mettagrid.policy.policy_env_interface import PolicyEnvInterface
     from mettagrid.simulator.replay_log_writer import EpisodeReplay
 
 
 def policy_interface(mission: MissionSpec) -> "PolicyEnvInterface":
-    """What a policy class is told about the environment when it is built."""
+    """What a policy class gets to know of the environment when it is built."""
     with contained():
         from mettagrid.policy.policy_env_interface import PolicyEnvInterface
     return PolicyEnvInterface.from_mg_cfg(build_mission(mission)[1])
@@ -34,7 +35,6 @@ def play_official(plan: EpisodePlan) -> EpisodeRecord:
     """
     with contained():
         from mettagrid.policy.policy_env_interface import PolicyEnvInterface
-        from mettagrid.runner.rollout import single_episode_rollout
     started = time.perf_counter()
     digests = loaded_digests(plan)
     prepared = prepare_mission(plan.mission)
@@ -43,20 +43,7 @@ def play_official(plan: EpisodePlan) -> EpisodeRecord:
     seed_everything(plan.seed)
     interface = PolicyEnvInterface.from_mg_cfg(config)
     with translated_once(prepared), quick_observations():
-        result, replay = single_episode_rollout(
-            [load_policy(interface, spec, plan.device) for spec in plan.policies],
-            list(plan.assignments),
-            config,
-            seed=plan.seed,
-            max_action_time_ms=plan.max_action_time_ms,
-            render_mode="none",
-            autostart=False,
-            capture_replay=plan.replay_dir is not None,
-            policy_names=[spec.name for spec in plan.policies],
-        )
-    replay_path = None
-    if replay is not None and plan.replay_dir is not None:
-        replay_path = write_replay(replay, plan.replay_dir)
+        result, replay = _roll_out(plan, config, interface)
     return make_record(
         plan,
         digests,
@@ -69,12 +56,31 @@ def play_official(plan: EpisodePlan) -> EpisodeRecord:
         max_steps=config.game.max_steps,
         wall_time_s=time.perf_counter() - started,
         backend="official",
-        replay_path=replay_path,
+        replay_path=write_replay(replay, plan.replay_dir) if replay and plan.replay_dir else None,
+    )
+
+
+def _roll_out(
+    plan: EpisodePlan, config: "MettaGridConfig", interface: "PolicyEnvInterface"
+) -> tuple[Any, "EpisodeReplay | None"]:
+    """Loads the plan's policies and plays; returns CoGames' result and the replay, if one was asked for."""
+    with contained():
+        from mettagrid.runner.rollout import single_episode_rollout
+    return single_episode_rollout(
+        [load_policy(interface, spec, plan.device) for spec in plan.policies],
+        list(plan.assignments),
+        config,
+        seed=plan.seed,
+        max_action_time_ms=plan.max_action_time_ms,
+        render_mode="none",
+        autostart=False,
+        capture_replay=plan.replay_dir is not None,
+        policy_names=[spec.name for spec in plan.policies],
     )
 
 
 def write_replay(replay: "EpisodeReplay", folder: str) -> str:
-    """Writes a replay under a name of its own into `folder`, which is made if need be; returns its absolute path."""
+    """Writes a replay under a new name into `folder`, which is made if need be; returns its absolute path."""
     path = Path(folder, f"{uuid.uuid4()}.json.z").resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
     replay.write_replay(path.as_uri())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One layer of a network that holds parameters of its own.
+    """One layer of a network that holds parameters.
 
     Attributes:
         name: dotted path within the network.
@@ -46,7 +46,7 @@ class PolicyParts:
         layers: of its network; empty for a scripted policy.
         parameters: number of trainable parameters, each counted once; 0 for a scripted policy.
         recurrent: whether the network carries a state from step to step; None without a network.
-        step_batch: whether the class acts for all agents in one call of its own.
+        step_batch: whether the class has a `step_batch`, which acts for all agents in one call.
     """
 
     class_path: str
@@ -79,10 +79,10 @@ def _layers(network: Any) -> tuple[Layer, ...]:
     layers = []
     counted: set[int] = set()
     for name, module in network.named_modules() if network is not None else ():
-        if own := list(module.parameters(recurse=False)):
-            new = sum(p.numel() for p in own if id(p) not in counted)
-            counted.update(map(id, own))
-            shapes = tuple(tuple(p.shape) for p in own)
+        if parameters := list(module.parameters(recurse=False)):
+            new = sum(p.numel() for p in parameters if id(p) not in counted)
+            counted.update(map(id, parameters))
+            shapes = tuple(tuple(p.shape) for p in parameters)
             layers.append(Layer(name=name, kind=type(module).__name__, shapes=shapes, parameters=new))
     return tuple(layers)
 
@@ -185,7 +185,7 @@ def mission_facts(spec: MissionSpec) -> MissionFacts:
 
 
 def _map_size(builder: Any) -> tuple[int, int] | None:
-    """A generated map has its own size; one drawn as text is as large as the text. A border runs around both."""
+    """A generated map says its size; one drawn as text is as large as the text. A border runs around both."""
     drawn = getattr(getattr(builder, "instance", None), "map_data", None)
     width, height = getattr(builder, "width", None), getattr(builder, "height", None)
     if width is None or height is None:

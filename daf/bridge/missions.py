@@ -1,6 +1,7 @@
 """Missions: by name, pattern, set or file, built into the configuration that the simulator takes."""
 
 import functools
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ def build_mission(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
     """Builds a mission.
 
     Returns:
-        The mission's full label (variants included) and a configuration of its own, safe to change.
+        The mission's full label (variants included) and a new configuration, safe to change.
 
     Raises:
         ValueError: unknown mission, variant, difficulty or reward term, more cogs than the site allows, a mission file
@@ -148,8 +149,6 @@ def why_unplayable(spec: MissionSpec) -> str | None:
 
     Only the simulator knows whether the map has room for the agents: `get_mission` accepts numbers that it refuses.
     """
-    import logging
-
     with contained():
         from mettagrid.runner.rollout import resolve_env_for_seed
         from mettagrid.simulator import Simulator

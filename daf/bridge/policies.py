@@ -114,8 +114,8 @@ def _files_of(name: str, *, even_installed: bool) -> set[Path]:
     if found is None:
         return set()
     places = [Path(place) for place in found.submodule_search_locations or (found.origin or "no file",)]
-    own = [place for place in places if even_installed or not _is_installed(place)]
-    return {path for place in own for path in (place, *place.rglob("*.py")) if path.is_file()}
+    counted = [place for place in places if even_installed or not _is_installed(place)]
+    return {path for place in counted for path in (place, *place.rglob("*.py")) if path.is_file()}
 
 
 def _is_installed(path: Path) -> bool:

@@ -122,7 +122,7 @@ def _trained(condition: Condition, missions: tuple[MissionSpec, ...], tracker: T
 
 def _train(condition: Condition, seed: int, tracker: Tracker) -> PolicySpec:
     """The condition's policy as a training leaves it, or as the same training left it in an earlier run of the task."""
-    from daf.training.task import CHECKPOINTS, daf_train
+    from daf.training import CHECKPOINTS, daf_train
 
     name = f"{label(condition.off)}, seed {seed}"
     config = condition.config.model_copy(update={"seed": seed})

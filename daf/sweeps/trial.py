@@ -30,7 +30,7 @@ from daf.tracking.tracker import Tracker
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from daf.bridge.trainer import EpochReport
+    from daf.records import EpochReport
     from daf.sweeps.scores import Scores
 
 

@@ -323,7 +323,7 @@ def test_an_ablation_that_broke_off_trains_only_what_is_missing(
             raise DAFTrainingDivergedError("made up")
         return trained
 
-    monkeypatch.setattr("daf.training.task.daf_train", train)
+    monkeypatch.setattr("daf.training.daf_train", train)
     with pytest.raises(DAFTrainingDivergedError):
         daf_policy_ablation(config, tracker)
     result = daf_policy_ablation(config, tracker)

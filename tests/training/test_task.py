@@ -4,17 +4,20 @@ import hashlib
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from mlflow import MlflowClient
 
-from daf.bridge import trainer
+from daf.bridge.training import load_state, train
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, DAFTrainingDivergedError
+from daf.records import EpochReport, TrainingOutcome, TrainingPlan
 from daf.run import daf_run
 from daf.tracking.tracker import Tracker
 from daf.training.task import TrainingResult, daf_train
+from tests.bridge.training.support import train_config
 
 Load = Callable[..., DAFConfig]
 
@@ -28,15 +31,16 @@ def only_run(store: str) -> tuple[MlflowClient, object]:
 
 def after_second_epoch(monkeypatch: pytest.MonkeyPatch, action: Callable[[], None]) -> None:
     """Has something happen in the middle of a training."""
-    reported = trainer.EpochReport
 
-    def report_and_act(*args: object) -> object:
-        report = reported(*args)  # type: ignore[arg-type]
-        if report.epoch == 2:
-            action()
-        return report
+    def train_and_act(plan: TrainingPlan, *, on_epoch: Callable[[EpochReport], None], **others: Any) -> TrainingOutcome:
+        def act_and_report(report: EpochReport) -> None:
+            if report.epoch == 2:
+                action()
+            on_epoch(report)
 
-    monkeypatch.setattr(trainer, "EpochReport", report_and_act)
+        return train(plan, on_epoch=act_and_report, **others)
+
+    monkeypatch.setattr("daf.training.task.train", train_and_act)
 
 
 def test_metrics_stream_and_the_checkpoint_is_logged(tiny: Load, tracker: Tracker, store: str) -> None:
@@ -70,7 +74,7 @@ def test_an_interrupt_keeps_everything_and_a_run_id_resumes_it(
     assert isinstance(result, TrainingResult)
     assert [step for step, _ in result.curve][-1] == 1024
     assert (tmp_path / "second" / "resumed" / "checkpoints" / "trainer_state.pt").is_file()
-    assert trainer.load_state(result.checkpoint_dir)["update"] == 4
+    assert load_state(result.checkpoint_dir)["update"] == 4
     (second,) = client.search_runs([run.info.experiment_id], f"tags.`daf.resumed_from` = '{run_id}'")  # type: ignore[attr-defined]
     assert (second.info.status, second.data.tags["daf.resumed_at_step"]) == ("FINISHED", "512")
 
@@ -115,7 +119,7 @@ def test_a_crashed_run_is_resumed_by_its_id(
 @pytest.fixture
 def trained(tiny: Load, tmp_path: Path) -> Path:
     """A checkpoint folder of 64 asked and 256 played agent steps."""
-    return trainer.train(tiny("training.num_steps=64"), tmp_path / "first" / "checkpoints").checkpoint_dir
+    return train_config(tiny("training.num_steps=64"), tmp_path / "first" / "checkpoints").checkpoint_dir
 
 
 def test_resuming_what_is_done(tiny: Load, tracker: Tracker, trained: Path) -> None:
@@ -129,7 +133,7 @@ def test_resuming_another_policy(tiny: Load, tracker: Tracker, trained: Path) ->
 
 
 def test_resuming_a_checkpoint_of_cogames_own(tiny: Load, tracker: Tracker, trained: Path) -> None:
-    state = trainer.load_state(trained)
+    state = load_state(trained)
     del state["scheduler_state_dict"], state["torch_rng_state"]
     torch.save(state, trained / "trainer_state.pt")
     with pytest.raises(DAFConfigError, match=rf"lacks scheduler_state_dict, torch.*policy.weights={trained}"):

@@ -1,7 +1,7 @@
 """Episodes of network policies, many at a time: the same numbers as the official rollout, without its waiting.
 
 All episodes of a group go step by step together, and one forward pass serves the agents of all of them. Every episode
-draws its actions from a generator of its own, in the state in which the official rollout would find the global one. So
+draws its actions from a separate generator, in the state in which the official rollout would find the global one. So
 an episode is the same episode whatever else is in flight, and on a CPU it is the one that `play_official` plays, save
 for the rare draw that falls between two roundings of one probability.
 """

@@ -22,7 +22,7 @@ class NetworkForm:
     """How the agents of a policy class use its network.
 
     Attributes:
-        zero_padding: empty tokens become (255, 0, 0) for the network; the engine's own are (255, 255, 255).
+        zero_padding: empty tokens become (255, 0, 0) for the network; the engine's are (255, 255, 255).
         scaled: the network takes floats between 0 and 1 instead of bytes.
         greedy: they take the most probable action instead of drawing one.
     """
@@ -157,7 +157,7 @@ class NetworkActor:
             logits: torch.Tensor
             logits, _ = self._network.forward_eval(batch * (1.0 / 255.0) if self._form.scaled else batch, state)
         if state is not None:
-            # Some networks return (agents, 1, hidden), and some add entries of their own.
+            # Some networks return (agents, 1, hidden), and some add other entries.
             shape = (self._rows, self._network.hidden_size)
             self._states[index] = {name: state[name].reshape(shape) for name in STATE_NAMES}
         return logits
@@ -168,7 +168,7 @@ def _part(index: int) -> slice:
 
 
 class StepBatchActor:
-    """An `Actor` for a policy class with a `step_batch` of its own, which acts for one whole team."""
+    """An `Actor` for a policy class with a `step_batch`, which acts for one whole team."""
 
     width = 0
 

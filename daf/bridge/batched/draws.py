@@ -21,7 +21,7 @@ class Draws:
     """The exponential variates with which torch samples an episode's actions.
 
     `torch.multinomial` picks one of n actions as ``argmax(probabilities / q)`` with n exponential variates q. Policies
-    draw them from the global generator, agent after agent; here every episode has a generator of its own in the state
+    draw them from the global generator, agent after agent; here every episode has a separate generator in the state
     in which the official rollout finds the global one. So an episode does not depend on what is played beside it.
     """
 

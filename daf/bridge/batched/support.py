@@ -35,7 +35,7 @@ class Manner:
     """How a policy class acts in batches.
 
     Attributes:
-        form: how it uses its network, or None for a class that acts through its own `step_batch`.
+        form: how it uses its network, or None for a class that acts through its `step_batch`.
         shares_team: whether other policies may act for the rest of the team.
     """
 
@@ -67,10 +67,10 @@ def _manner_of(mission: MissionSpec, spec_json: str) -> Manner | str:
     ]
     try:
         first, second = (load_seeded(plan, interface)[0][0] for plan in plans)
-        has_own_weights = first.network() is None or _same_weights(first, second)
+        has_weights = first.network() is None or _same_weights(first, second)
     except Exception as error:  # whatever a policy's constructor or its weights may raise
         return f"it cannot be loaded ({error})"
-    if not has_own_weights:
+    if not has_weights:
         return "it has no weights of its own: CoGames gives it new random ones for every episode"
     candidates = _candidates(first)
     if not candidates:
@@ -109,7 +109,7 @@ def _acts_alike(
     """Whether a policy chooses the same actions in batches as its agents do one by one, on the first steps.
 
     Args:
-        weights: seeds the random weights that its network gets for the trial; None leaves it its own.
+        weights: seeds the random weights that its network gets for the trial; None leaves them as they are.
     """
     from mettagrid.simulator import Simulator
 
@@ -129,28 +129,51 @@ def _acts_alike(
     agents = [official.agent_policy(agent) for agent in range(interface.num_agents)]
     for agent in agents:
         agent.reset()
-    observations = simulation._c_sim.observations()
-    for step in range(TRIAL_STEPS):
-        if simulation.is_done():
-            break
+    trial = _Trial(simulation, simulation._c_sim.observations(), agents, actor, draws, interface.all_action_names)
+    return all(trial.step_alike(step) for step in range(TRIAL_STEPS))
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A simulation in which the agents of a policy act one by one, and its actor beside them.
+
+    Attributes:
+        observations: the engine's buffer (agents, tokens, 3).
+        names: of the actions, in the order in which the actor numbers them.
+    """
+
+    simulation: Any
+    observations: np.ndarray
+    agents: list[Any]
+    actor: Actor
+    draws: Draws
+    names: list[str]
+
+    def step_alike(self, step: int) -> bool:
+        """Takes a step, unless the episode is over; whether the agents and the actor chose the same actions for it."""
+        if self.simulation.is_done():
+            return True
         if step % 2:
             # Mostly empty, since maps are crowded and the way in which empty tokens are filled would hardly show.
-            observations[:, step:] = EMPTY
+            self.observations[:, step:] = EMPTY
         try:
-            expected = [agent.step(simulation.agent(i).observation) for i, agent in enumerate(agents)]
+            expected = [agent.step(self.simulation.agent(i).observation) for i, agent in enumerate(self.agents)]
             before = _generator_states()
-            actor.observations[0] = observations
-            actor.draws[0] = draws.step().reshape(interface.num_agents, actor.width)
-            chosen = [interface.all_action_names[index] for index in actor.act([0])[0]]
+            chosen = self._actors_choice()
         except Exception:  # a policy that fails does so in the official rollout, where the failure is reported
             return False
         # One that draws from the global generators would let the episodes in flight influence each other.
         if [action.name for action in expected] != chosen or _generator_states() != before:
             return False
         for i, action in enumerate(expected):
-            simulation.agent(i).set_action(action)
-        simulation.step()
-    return True
+            self.simulation.agent(i).set_action(action)
+        self.simulation.step()
+        return True
+
+    def _actors_choice(self) -> list[str]:
+        self.actor.observations[0] = self.observations
+        self.actor.draws[0] = self.draws.step().reshape(len(self.agents), self.actor.width)
+        return [self.names[index] for index in self.actor.act([0])[0]]
 
 
 def _randomise(network: Any, seed: int) -> None:

@@ -1,0 +1,99 @@
+"""Checkpoint folders: weights, what a resume needs besides them, and a policy spec that CoGames reads too."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
+
+STATE_FILE = "trainer_state.pt"
+NEEDED_STATE = {"scheduler_state_dict", "torch_rng_state", "model_name"}
+
+
+class Checkpoints:
+    """The checkpoint folder that one training writes.
+
+    Attributes:
+        folder: the folder, made with the first checkpoint.
+        models: weights that this training wrote and did not drop yet, oldest first.
+    """
+
+    def __init__(self, folder: Path, policy: "CogamesPolicySpec", keep: int, models: Iterable[Path] = ()) -> None:
+        """Args:
+        policy: the policy that is trained.
+        keep: newest weights that stay on disk.
+        models: weights in the folder, oldest first, that are dropped as if this training had written them. Others,
+            of a training before it, are not its to drop.
+        """
+        self.folder = folder
+        self.models = list(models)
+        self._policy = policy
+        self._keep = keep
+
+    def model(self, epoch: int) -> Path:
+        """The file for the weights after so many epochs."""
+        return self.folder / f"model_{epoch:06d}.pt"
+
+    def save(self, model: Path, weights: dict[str, Any], state: dict[str, Any]) -> None:
+        """Writes a checkpoint and drops the oldest weights that are too many.
+
+        Args:
+            model: the file for the weights.
+            weights: state dict of the network.
+            state: what a resume needs besides them.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        _save(weights, model)
+        _save(state, self.folder / STATE_FILE)
+        self.write_spec(model)
+        self.models.append(model)
+        for old in self.models[: -self._keep]:
+            old.unlink(missing_ok=True)
+        del self.models[: -self._keep]
+
+    def write_spec(self, model: Path) -> None:
+        """Makes the folder loadable as a policy with the weights in `model`, by CoGames too."""
+        from mettagrid.policy.submission import (
+            POLICY_SPEC_FILENAME,
+            SubmissionPolicySpec,
+            write_submission_policy_spec,
+        )
+
+        spec = SubmissionPolicySpec(
+            class_path=self._policy.class_path, data_path=model.name, init_kwargs=self._policy.init_kwargs
+        )
+        write_submission_policy_spec(self.folder / POLICY_SPEC_FILENAME, spec)
+
+
+def _save(content: object, path: Path) -> None:
+    import torch
+
+    partial = path.with_suffix(".partial")
+    torch.save(content, partial)
+    partial.replace(path)
+
+
+def models_up_to(folder: Path, newest: str) -> list[Path]:
+    """The weights in a checkpoint folder, oldest first, without those that are newer than the one of that name."""
+    return [model for model in sorted(folder.glob("model_*.pt")) if model.name <= newest]
+
+
+def load_state(folder: Path) -> dict[str, Any]:
+    """Reads ``trainer_state.pt`` of a checkpoint folder.
+
+    Raises:
+        FileNotFoundError: the folder holds none, or not the weights that belong to it.
+        ValueError: CoGames wrote it, without what a resume needs.
+    """
+    import torch
+
+    state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    if missing := NEEDED_STATE - state.keys():
+        raise ValueError(
+            f"{folder / STATE_FILE} was not written by DAF, for it lacks {', '.join(sorted(missing))}."
+            f" Start from its weights instead: policy.weights={folder}"
+        )
+    if not (folder / state["model_name"]).is_file():
+        raise FileNotFoundError(f"{folder} lacks {state['model_name']}, which its {STATE_FILE} belongs to")
+    return state

@@ -1,0 +1,72 @@
+"""What is put into `cogames.train` for the duration of one training."""
+
+import functools
+import io
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+from daf.bridge.training.session import Session
+
+
+@contextmanager
+def installed(cogames_train: Any, trainer_class: Callable[..., Any], session: Session) -> Iterator[None]:
+    """Puts our trainer, loaders and a silent console into `cogames.train`, and takes them out again.
+
+    Args:
+        cogames_train: the module.
+        trainer_class: makes the trainer from the session and what CoGames gives to PufferLib's.
+    """
+    console = cogames_train.Console
+    replacements = (
+        (cogames_train.pvector, "make", _environment_maker(cogames_train.pvector, session)),
+        (cogames_train.pufferl, "PuffeRL", functools.partial(trainer_class, session)),
+        (cogames_train, "initialize_or_load_policy", _loader(cogames_train.initialize_or_load_policy, session)),
+        (cogames_train, "Console", lambda: console(file=io.StringIO())),
+    )
+    originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
+    for owner, name, replacement in replacements:
+        setattr(owner, name, replacement)
+    try:
+        yield
+    finally:
+        for owner, name, original in originals:
+            setattr(owner, name, original)
+
+
+def _loader(load: Callable[[Any, Any], Any], session: Session) -> Callable[[Any, Any], Any]:
+    """Loads the policy with its init arguments: `cogames.train.train` makes a spec without them."""
+
+    def load_with_arguments(interface: Any, spec: Any) -> Any:
+        spec.init_kwargs = dict(session.policy.init_kwargs)
+        return load(interface, spec)
+
+    return load_with_arguments
+
+
+def _environment_maker(pvector: Any, session: Session) -> Callable[..., Any]:
+    """Makes PufferLib's environments known to the session, and their processes deaf to Ctrl-C."""
+    make = pvector.make
+
+    def make_environments(*args: Any, backend: Any, **kwargs: Any) -> Any:
+        forks = backend is pvector.Multiprocessing
+        with _interrupt_ignored() if forks else nullcontext():
+            session.vecenv = make(*args, backend=backend, **kwargs)
+        return session.vecenv
+
+    return make_environments
+
+
+@contextmanager
+def _interrupt_ignored() -> Iterator[None]:
+    """Processes started in it ignore Ctrl-C. A terminal sends it to all, but the trainer alone must act on it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

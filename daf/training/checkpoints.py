@@ -1,0 +1,21 @@
+"""Where a run keeps its checkpoints, on disk and in MLflow."""
+
+from daf.bridge.policies import file_digest
+from daf.bridge.training import STATE_FILE
+from daf.records import TrainingOutcome
+from daf.tracking.tracker import Tracker
+
+#: Folder of the checkpoints, beneath a run's output folder and among its artifacts.
+CHECKPOINTS = "checkpoints"
+
+
+def log_checkpoint(outcome: TrainingOutcome, tracker: Tracker) -> str:
+    """Logs the newest checkpoint with what a resume needs, and returns the SHA-256 (hex) of its weights."""
+    digest = file_digest(outcome.model)
+    for name in (outcome.model.name, STATE_FILE, "policy_spec.json"):
+        tracker.log_file(outcome.checkpoint_dir / name, CHECKPOINTS)
+    tracker.set_tags({"daf.checkpoint_sha256": digest})
+    tracker.log_metrics(
+        {"train/agent_steps": outcome.agent_steps, "train/seconds": outcome.seconds}, step=outcome.agent_steps
+    )
+    return digest
