@@ -53,7 +53,7 @@ PROMISED = {
     "daf.policy_analysis": "daf_list_available_policies daf_analyze_policy daf_compare_policy_architectures",
     "daf.mission_analysis": "daf_list_missions daf_list_variants daf_analyze_mission",
 }
-COMMANDS = "daf-check daf-train daf-sweep daf-compare daf-deploy daf-validate daf-pipeline".split()
+COMMANDS = ["daf-check", "daf-train", "daf-sweep", "daf-compare", "daf-deploy", "daf-validate", "daf-pipeline"]
 
 # What comes with rooms that do not exist yet. A name leaves this list with the change that brings it.
 MISSING_ROOMS = {"daf.auth_integration", "daf.deployment", "daf.distributed_training"}
