@@ -1,5 +1,6 @@
 """Rules of the house that no single module can keep and that `scripts/house` does not measure."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 GROUPS = {path.name for path in CONF.iterdir() if path.is_dir()}
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 SHIPPED = sorted(CONF.rglob("*.yaml"))
 
 # What every start passes through before it knows whether there is anything to do.
@@ -116,3 +118,30 @@ def test_a_key_that_nothing_explains_is_found(name: str, text: str, bare: list[s
     path.parent.mkdir(exist_ok=True)
     path.write_text(text)
     assert bare_keys(path, tmp_path) == bare
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_a_document_names_is_there(document: Path) -> None:
+    """Files and folders of the repository in code marks, functions said to be in one, and links."""
+    text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
+    folders = "daf|conf|docs|scripts|tests|benchmarks|hydra_plugins"
+    named = re.findall(rf"`(?:\./)?((?:{folders})/[\w/.-]*)`", text)
+    # `mine` is the reader's.
+    assert [path for path in named if Path(path).stem != "mine" and not (ROOT / path).exists()] == []
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", text)
+    assert [link for link in links if not (document.parent / link).exists()] == []
+    placed = re.findall(r"`(\w+)(?:\.\w+)?`\s+in\s+`(daf/[\w/]+\.py)`", text)
+    lost = [
+        (name, path)
+        for name, path in placed
+        if not re.search(rf"^\s*(?:def|class) {name}\b", (ROOT / path).read_text(), re.MULTILINE)
+    ]
+    assert lost == []
+
+
+def test_a_learning_rate_needs_six_stops_at_most() -> None:
+    """The journey is listed stop by stop; that each stop exists is tested above."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    journey = text.split("### `optimizer.lr`")[1].split("###")[0]
+    stops = re.findall(r"^\d+\. ", journey, re.MULTILINE)
+    assert 3 <= len(stops) <= 6
