@@ -62,19 +62,18 @@ def daf_play_episodes(
 ) -> list[Outcome]:
     """Plays every plan and returns the outcomes in the order of `plans`.
 
-    The outcomes depend neither on the number of workers nor on the order of completion. An episode that raises fails
-    at once; one whose process dies or hangs is played twice more before it fails. An error among episodes that are
-    played side by side does not say whose it is: each of them is then played on its own.
+    The outcomes depend neither on workers nor on the order of completion. An episode that raises fails at once; one
+    whose process dies or hangs is played twice more. An error among episodes that are played side by side does not
+    say whose it is: each of them is then played on its own.
 
     Args:
-        backend: ``official`` plays through CoGames' own rollout, ``batched`` plays many episodes side by side, and
-            ``auto`` batches what can be batched.
+        backend: ``official`` is CoGames' own rollout, ``batched`` plays many side by side, ``auto`` what can be.
         workers: number of processes, or processes that are there already. One without a time limit is this process.
         cache: ``read`` uses earlier records, ``on`` adds new ones as well.
         cache_dir: folder of the cache; by default `daf.episodes.cache.default_cache_dir`.
         time_limit_s: seconds that one episode may take. Episodes played side by side share the sum of their limits.
-        on_episode: called in this process with every outcome as soon as it is there, and whether it came from the
-            cache. A new record is in the cache by then.
+        on_episode: called here with every outcome as soon as it is there (a new record is in the cache by then), and
+            whether it came from the cache.
 
     Raises:
         DAFConfigError: arguments out of range, plans that cannot be batched as asked, a cache that cannot be written.

@@ -71,7 +71,7 @@ class Executor(Protocol):
       gets a new worker. One that **hangs** (no message and no result within its time limit) is killed together with
       its worker, and fails as ``hung``. One whose **machine went away** fails as ``lost``. No other job is touched, and
       no executor tries a job again: that is for its user to decide, with `daf.execution.retries.Retries`.
-    - **An error of whoever takes an event** is no error of the job: events are fetched, not pushed.
+    - **An error of the code that takes an event** is no error of the job: events are fetched, not pushed.
     """
 
     def submit(self, payload: Any, *, cost: float = 0.0, time_limit_s: float | None = None) -> int:

@@ -289,3 +289,19 @@ def test_warm_workers_serve_many_calls() -> None:
     assert not processes & {child.pid for child in psutil.Process().children()}
     assert timeless(second)[:2] == timeless(first)
     assert timeless(second) == timeless(daf_play_episodes(plans))
+
+
+def test_an_error_of_the_caller_leaves_nothing_to_the_next_call() -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    todo = [plan("noop", seed) for seed in range(4)]
+    with EpisodeWorkers(1) as workers:
+        with pytest.raises(OSError, match="no space left"):
+            daf_play_episodes(todo, backend="official", workers=workers, on_episode=full)
+        came: list[Outcome] = []
+        outcomes = daf_play_episodes(
+            [plan("noop", 9)], backend="official", workers=workers, on_episode=lambda outcome, _: came.append(outcome)
+        )
+    assert came == outcomes
+    assert [record.seed for record in timeless(outcomes)] == [9]
