@@ -3,8 +3,10 @@
 import argparse
 import contextlib
 import io
+import itertools
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks import alternate, median_ratio, report
@@ -12,7 +14,7 @@ from benchmarks.direct import train_directly
 from daf.config import daf_load_config
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
-from daf.training.task import daf_train
+from daf.training import daf_train
 
 
 def main() -> None:
@@ -28,35 +30,40 @@ def main() -> None:
         f"training.num_steps={arguments.steps}",
         f"training.num_envs={arguments.envs}",
     ]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        store = f"sqlite:///{folder / 'mlflow.db'}"
-        client, experiment = open_store(store, "benchmark")
-        runs = iter(range(1_000_000))
-
-        def with_daf() -> float:
-            output = folder / f"daf{next(runs)}"
-            output.mkdir()
-            config = daf_load_config(overrides=[*overrides, f"tracking.uri={store}", f"output_dir={output}"])
-            started = time.perf_counter()
-            with contextlib.redirect_stderr(io.StringIO()), Tracker(client, experiment, "benchmark", output) as tracker:
-                daf_train(config, tracker)
-            return arguments.steps / (time.perf_counter() - started)
-
-        def direct() -> float:
-            output = folder / f"direct{next(runs)}"
-            config = daf_load_config(overrides=overrides)
-            started = time.perf_counter()
-            with contextlib.redirect_stdout(io.StringIO()):
-                train_directly(config, output)
-            return arguments.steps / (time.perf_counter() - started)
-
-        direct()  # imports and first allocations
-        measured = alternate({"cogames.train.train": direct, "daf, tracking on": with_daf}, arguments.rounds)
+    with tempfile.TemporaryDirectory() as folder:
+        sides = _sides(Path(folder), arguments.steps, overrides)
+        sides["cogames.train.train"]()  # imports and first allocations
+        measured = alternate(sides, arguments.rounds)
     ratio = median_ratio(measured["daf, tracking on"], measured["cogames.train.train"])
     rows = [(name, f"{sorted(rates)[len(rates) // 2]:,.0f}") for name, rates in measured.items()]
     rows.append(("ratio, median of pairs", f"{ratio:.3f}"))
     report("training", rows, ("", "agent steps / s"), {"rates": measured, "ratio": ratio, "overrides": overrides})
+
+
+def _sides(folder: Path, steps: int, overrides: list[str]) -> dict[str, Callable[[], float]]:
+    """Both ways to train, each as a function that returns agent steps per second."""
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    client, experiment = open_store(store, "benchmark")
+    runs = itertools.count()
+
+    def with_daf() -> float:
+        output = folder / f"daf{next(runs)}"
+        output.mkdir()
+        config = daf_load_config(overrides=[*overrides, f"tracking.uri={store}", f"output_dir={output}"])
+        started = time.perf_counter()
+        with contextlib.redirect_stderr(io.StringIO()), Tracker(client, experiment, "benchmark", output) as tracker:
+            daf_train(config, tracker)
+        return steps / (time.perf_counter() - started)
+
+    def direct() -> float:
+        output = folder / f"direct{next(runs)}"
+        config = daf_load_config(overrides=overrides)
+        started = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            train_directly(config, output)
+        return steps / (time.perf_counter() - started)
+
+    return {"cogames.train.train": direct, "daf, tracking on": with_daf}
 
 
 if __name__ == "__main__":

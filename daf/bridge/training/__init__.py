@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,17 +50,22 @@ def train(
     started = time.perf_counter()
     with warnings.catch_warnings(), installed(cogames_train, Trainer, session), _current(arguments["device"]):
         warnings.filterwarnings("ignore", message="In CPU autocast")
-        try:
-            cogames_train.train(
-                policy_class_path=session.policy.class_path, initial_weights_path=session.initial_weights, **arguments
-            )
-        except KeyboardInterrupt:
-            # CoGames has closed the trainer and saved; it calls the previous handler, which raises, on its way out.
-            if not session.is_closed():
-                raise
-        finally:
-            session.clean_up()
+        _train_to_the_end(cogames_train, session, arguments)
     return session.outcome(time.perf_counter() - started)
+
+
+def _train_to_the_end(cogames_train: Any, session: Session, arguments: dict[str, Any]) -> None:
+    """Trains until the plan is done or Ctrl-C comes, and leaves nothing running, however it ends."""
+    try:
+        cogames_train.train(
+            policy_class_path=session.policy.class_path, initial_weights_path=session.initial_weights, **arguments
+        )
+    except KeyboardInterrupt:
+        # CoGames has closed the trainer and saved; it calls the previous handler, which raises, on its way out.
+        if not session.is_closed():
+            raise
+    finally:
+        session.clean_up()
 
 
 def _arguments(plan: TrainingPlan, device: "torch.device") -> dict[str, Any]:
@@ -80,7 +85,7 @@ def _arguments(plan: TrainingPlan, device: "torch.device") -> dict[str, Any]:
     }
 
 
-def _current(device: "torch.device") -> Any:
+def _current(device: "torch.device") -> AbstractContextManager[Any]:
     """Makes a GPU the current one: CoGames gives PufferLib the type of the device only."""
     import torch
 

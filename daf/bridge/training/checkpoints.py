@@ -14,18 +14,18 @@ NEEDED_STATE = {"scheduler_state_dict", "torch_rng_state", "model_name"}
 class Checkpoints:
     """The checkpoint folder that one training writes.
 
+    Args:
+        policy: the policy that is trained.
+        keep: newest weights that stay on disk.
+        models: weights in the folder, oldest first, that are dropped as if this training had written them. Others,
+            of a training before it, are not its to drop.
+
     Attributes:
         folder: the folder, made with the first checkpoint.
         models: weights that this training wrote and did not drop yet, oldest first.
     """
 
     def __init__(self, folder: Path, policy: "CogamesPolicySpec", keep: int, models: Iterable[Path] = ()) -> None:
-        """Args:
-        policy: the policy that is trained.
-        keep: newest weights that stay on disk.
-        models: weights in the folder, oldest first, that are dropped as if this training had written them. Others,
-            of a training before it, are not its to drop.
-        """
         self.folder = folder
         self.models = list(models)
         self._policy = policy

@@ -26,17 +26,17 @@ NOISE = ("environment/per_agent/", "environment/attributes/", "environment/per_l
 class Trainer(pufferl.PuffeRL):  # type: ignore[misc]
     """The trainer of one session, in the place of the one that CoGames would make.
 
+    Args:
+        session: what the training shares with its caller.
+        config: the settings that CoGames hard-codes; the plan's replace them.
+        vecenv: PufferLib's environments.
+        policy: the network.
+
     Attributes:
         closed: whether the training has ended and its last checkpoint is saved.
     """
 
     def __init__(self, session: Session, config: dict[str, Any], vecenv: Any, policy: Any) -> None:
-        """Args:
-        session: what the training shares with its caller.
-        config: the settings that CoGames hard-codes; the plan's replace them.
-        vecenv: PufferLib's environments.
-        policy: the network.
-        """
         settings = trainer_settings(session.plan, vecenv.num_agents, config["use_rnn"])
         self.closed = False
         self._session = session

@@ -1,0 +1,104 @@
+"""What `training.resume` accepts, and what goes on from there."""
+
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from daf.bridge.training import load_state
+from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.run import daf_run
+from daf.tracking.tracker import Tracker
+from daf.training.task import TrainingResult, daf_train
+from tests.bridge.training.support import Load, train_config
+from tests.training.support import after_second_epoch, only_run
+
+
+def test_an_interrupt_keeps_everything_and_a_run_id_resumes_it(
+    tiny: Load, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_second_epoch(monkeypatch, lambda: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(DAFInterruptedError, match=r"after 512 agent steps.*training.resume="):
+        daf_run(tiny("training.num_steps=1024"))
+    monkeypatch.undo()
+    client, run = only_run(store)
+    assert run.info.status == "KILLED"  # type: ignore[attr-defined]
+    run_id = run.info.run_id  # type: ignore[attr-defined]
+    assert client.list_artifacts(run_id, "checkpoints")
+    # The folder is gone, as on another machine: the checkpoint comes from MLflow.
+    (tmp_path / "out" / "checkpoints").rename(tmp_path / "moved")
+    result = daf_run(tiny("training.num_steps=1024", f"training.resume={run_id}", f"output_dir={tmp_path / 'second'}"))
+    assert isinstance(result, TrainingResult)
+    assert [step for step, _ in result.curve][-1] == 1024
+    assert (tmp_path / "second" / "resumed" / "checkpoints" / "trainer_state.pt").is_file()
+    assert load_state(result.checkpoint_dir)["update"] == 4
+    (second,) = client.search_runs([run.info.experiment_id], f"tags.`daf.resumed_from` = '{run_id}'")  # type: ignore[attr-defined]
+    assert (second.info.status, second.data.tags["daf.resumed_at_step"]) == ("FINISHED", "512")
+
+
+def test_resuming_from_what_is_not_there(tiny: Load, tracker: Tracker, tmp_path: Path) -> None:
+    with pytest.raises(DAFError, match="has no run"):
+        daf_train(tiny(f"training.resume={'0' * 32}"), tracker)
+    with pytest.raises(DAFConfigError, match="holds no trainer_state"):
+        daf_run(tiny("training.resume=/nowhere"))
+    assert not (tmp_path / "out" / "checkpoints").exists()
+
+
+def test_a_crashed_run_is_resumed_by_its_id(
+    tiny: Load, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash() -> None:
+        raise ValueError("no luck")
+
+    after_second_epoch(monkeypatch, crash)
+    with pytest.raises(ValueError, match="no luck"):
+        daf_run(tiny("training.num_steps=768", "training.checkpoint_interval=1"))
+    monkeypatch.undo()
+    _, run = only_run(store)
+    run_id = run.info.run_id  # type: ignore[attr-defined]
+    resume = ("training.num_steps=768", f"training.resume={run_id}", f"output_dir={tmp_path / 'second'}")
+    result = daf_run(tiny(*resume))
+    assert isinstance(result, TrainingResult)
+    assert [step for step, _ in result.curve] == [768]
+    (tmp_path / "out" / "checkpoints").rename(tmp_path / "moved")
+    with pytest.raises(DAFConfigError, match=r"training.resume: run \w+ left no checkpoint"):
+        daf_run(tiny(*resume))
+
+
+@pytest.fixture
+def trained(tiny: Load, tmp_path: Path) -> Path:
+    """A checkpoint folder of 64 asked and 256 played agent steps."""
+    return train_config(tiny("training.num_steps=64"), tmp_path / "first" / "checkpoints").checkpoint_dir
+
+
+def test_resuming_what_is_done(tiny: Load, tracker: Tracker, trained: Path) -> None:
+    with pytest.raises(DAFConfigError, match=r"training.num_steps: .* holds 256. Give more than 256."):
+        daf_train(tiny(f"training.resume={trained}", "training.num_steps=256"), tracker)
+
+
+def test_resuming_another_policy(tiny: Load, tracker: Tracker, trained: Path) -> None:
+    with pytest.raises(DAFConfigError, match=r"training.resume: .* holds a .*LSTMPolicy, not a .*StatelessPolicy"):
+        daf_train(tiny(f"training.resume={trained}", "policy=stateless"), tracker)
+
+
+def test_resuming_a_checkpoint_of_cogames_own(tiny: Load, tracker: Tracker, trained: Path) -> None:
+    state = load_state(trained)
+    del state["scheduler_state_dict"], state["torch_rng_state"]
+    torch.save(state, trained / "trainer_state.pt")
+    with pytest.raises(DAFConfigError, match=rf"lacks scheduler_state_dict, torch.*policy.weights={trained}"):
+        daf_train(tiny(f"training.resume={trained}"), tracker)
+
+
+def test_another_learning_rate_than_the_schedules_is_said_to_be_unused(
+    tiny: Load, tracker: Tracker, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr(tracker, "warn", warnings.append)
+    resume = ("training.num_steps=512", f"training.resume={trained}")
+    daf_train(tiny(*resume), tracker)
+    assert warnings == []
+    daf_train(tiny(*resume, "optimizer.lr=0.5"), tracker)
+    assert warnings == [
+        "The resumed schedule goes on from its own learning rate 0.00092; optimizer.lr=0.5 is not used."
+    ]
