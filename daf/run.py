@@ -99,6 +99,8 @@ def main() -> None:
         sys.path.insert(0, "")
     # Hydra would print a part of the traceback and exit with 1 for everything.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    # pydantic would look for plugins in every installed distribution before the first schema.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     sys.exit(exit_code(_dispatch))
 
 

@@ -83,7 +83,7 @@ def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str) -> Dic
         DAFConfigError: an override cannot be composed.
     """
     with _explained(overrides, config_name):
-        return hydra.compose_config(config_name, list(overrides), RunMode.RUN)
+        return hydra.compose_config(config_name, list(overrides), RunMode.RUN, from_shell=False)
 
 
 def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> str:
@@ -164,32 +164,43 @@ def _explained(overrides: Sequence[str], config_name: str) -> Iterator[None]:
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise DAFConfigError(_blame(overrides, config_name) or [Problem("config", _first_line(error))]) from error
+        raise DAFConfigError(
+            _blame(overrides, config_name, error) or [Problem("config", _first_line(error))]
+        ) from error
 
 
-def _blame(overrides: Sequence[str], config_name: str) -> list[Problem]:
+def _blame(overrides: Sequence[str], config_name: str, error: Exception) -> list[Problem]:
     """Finds the overrides that cannot be composed by trying each one beside the groups that can.
 
     What remains is validated too, so that the user sees all that is wrong at once.
     """
-    good: list[str] = []
-    bad: list[tuple[str, Exception]] = []
-    for override in sorted(overrides, key=lambda text: "." in text.partition("=")[0]):
-        try:
-            remaining = compose(config_name, [*good, override])
-        except (HydraException, OmegaConfBaseException) as error:
-            bad.append((override, error))
-        else:
-            good.append(override)
-    if not good:
-        remaining = compose(config_name)
+    bad, remaining = _bad_overrides(overrides, config_name, error)
     keys = list(_flatten(OmegaConf.to_container(remaining, resolve=False)))
     problems = [_explain_override(override, error, keys) for override, error in bad]
     try:
         validate(remaining)
-    except DAFConfigError as error:
-        problems.extend(error.problems)
+    except DAFConfigError as invalid:
+        problems.extend(invalid.problems)
     return problems
+
+
+def _bad_overrides(
+    overrides: Sequence[str], config_name: str, error: Exception
+) -> tuple[list[tuple[str, Exception]], DictConfig]:
+    """The overrides that cannot be composed with their errors, and what is composed of the others."""
+    if len(overrides) == 1:  # by far the most frequent, and known already
+        return [(overrides[0], error)], compose(config_name)
+    good: list[str] = []
+    bad: list[tuple[str, Exception]] = []
+    remaining = None
+    for override in sorted(overrides, key=lambda text: "." in text.partition("=")[0]):
+        try:
+            remaining = compose(config_name, [*good, override])
+        except (HydraException, OmegaConfBaseException) as failed:
+            bad.append((override, failed))
+        else:
+            good.append(override)
+    return bad, compose(config_name) if remaining is None else remaining
 
 
 def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) -> Problem:
