@@ -20,6 +20,14 @@ def test_secrets_are_blanked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redact.override("+policy.init_kwargs.token=abc") == "+policy.init_kwargs.token=***"
 
 
+def test_a_secret_that_comes_later_is_blanked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARMLESS", "sesame-open-456")
+    assert redactor().text("sesame-open-456") == "sesame-open-456"
+    assert redactor() is redactor()
+    monkeypatch.setenv("LATE_TOKEN", "sesame-open-456")
+    assert redactor().text("sesame-open-456") == "***"
+
+
 def test_what_only_sounds_secret_is_kept() -> None:
     assert redactor().value("policy.init_kwargs.token_dim", 3) == "3"
     assert redactor().tree({"tokens_dropped": 5.0, "token": None}) == {"tokens_dropped": 5.0, "token": None}

@@ -1,4 +1,8 @@
-"""What a valid config is: one frozen schema per config group. Defaults live in `conf/`, never here."""
+"""What a valid config is: one frozen schema per config group.
+
+Defaults live in `conf/`. Only what a user writes item by item, where no YAML of DAF's stands behind it, has defaults
+here: a policy in a list, a swept parameter, a part of an ablation.
+"""
 
 from typing import Annotated
 
