@@ -52,7 +52,7 @@ def daf_check_environment(config: DAFConfig) -> EnvironmentCheckResult:
         return EnvironmentCheckResult(tuple(error.problems))
     found = _checked(config, task)
     for warning in found.warnings:
-        logger.warning(warning)
+        logger.warning("%s", warning)
     return found
 
 

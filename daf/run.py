@@ -112,7 +112,7 @@ def _dispatch() -> None:
     from daf.cli.command_line import read_command_line
 
     command = read_command_line(arguments)
-    # DAF's sweeper checks everything itself while nothing has been created yet, and keeps a parent run of its own.
+    # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
     if command.only_hydra or (command.multirun and command.sweeper().endswith(".DAFSweeper")):
         _hydra_main()
     elif command.multirun:

@@ -30,7 +30,7 @@ def keyed(key: str, policies: Sequence[DAFPolicyConfig]) -> list[KeyedPolicy]:
     return [(f"{key}.{index}", policy) for index, policy in enumerate(policies)]
 
 
-def own_and_listed_policies(config: DAFConfig) -> list[KeyedPolicy]:
+def configured_policies(config: DAFConfig) -> list[KeyedPolicy]:
     """`policy`, `evaluation.policies` and `evaluation.baselines`."""
     evaluation = config.evaluation
     listed = keyed("evaluation.policies", evaluation.policies)
@@ -39,11 +39,11 @@ def own_and_listed_policies(config: DAFConfig) -> list[KeyedPolicy]:
 
 def played_policies(config: DAFConfig) -> list[KeyedPolicy]:
     """`evaluation.policies`, or `policy` where that is empty, and `evaluation.baselines`."""
-    first, *others = own_and_listed_policies(config)
+    first, *others = configured_policies(config)
     return others if config.evaluation.policies else [first, *others]
 
 
-def configured_policy(config: DAFConfig) -> list[DAFPolicyConfig]:
+def only_policy(config: DAFConfig) -> list[DAFPolicyConfig]:
     """`policy` alone."""
     return [config.policy]
 
@@ -77,7 +77,7 @@ class Task:
         name: what `task.name` says.
         run: does the work: takes the whole config and the run's tracker.
         policies: the policies that a config makes the task use, with their keys. They are loaded before it starts.
-        named_after: the policies that the run's name tells.
+        named_after: the policies that the run's name shows.
         missions: what it plays. They are built before it starts, as is `mission` where it trains.
         problems: what else is wrong with a config. Cheap: no simulation, no network.
         trains: whether it optimises `policy`, which then needs a network.
@@ -89,8 +89,8 @@ class Task:
 
     name: str
     run: "Callable[[DAFConfig, Tracker], TaskResult]"
-    policies: Callable[[DAFConfig], Sequence[KeyedPolicy]] = own_and_listed_policies
-    named_after: Callable[[DAFConfig], Sequence[DAFPolicyConfig]] = configured_policy
+    policies: Callable[[DAFConfig], Sequence[KeyedPolicy]] = configured_policies
+    named_after: Callable[[DAFConfig], Sequence[DAFPolicyConfig]] = only_policy
     missions: Callable[[DAFConfig], Sequence[MissionSpec]] = mission_specs
     problems: Callable[[DAFConfig], Sequence[Problem]] = _no_problems
     trains: Callable[[DAFConfig], bool] = _never

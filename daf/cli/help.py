@@ -33,7 +33,7 @@ Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
 
 
 def asks_for_help(arguments: Sequence[str]) -> Path | None:
-    """The folder of the config to tell of where the arguments hold `--help`, else None.
+    """The folder of the config to show where the arguments hold `--help`, else None.
 
     Read without Hydra, whose import takes ten times as long as the help.
     """

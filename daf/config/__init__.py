@@ -1,4 +1,4 @@
-"""The config of an experiment: its schemas, how it is composed, and how its problems are told.
+"""The config of an experiment: its schemas, how it is composed, and how its problems are explained.
 
 Schemas and Hydra are imported with the first name that is asked for: `--help` and `--cfg` need neither.
 """

@@ -1,4 +1,4 @@
-"""MLflow: the store, one run's tracker, where results come from, and what must never be told."""
+"""MLflow: the store, one run's tracker, where results come from, and the redaction of secrets."""
 
 from daf.tracking.provenance import log_provenance
 from daf.tracking.redaction import redactor

@@ -1,4 +1,4 @@
-"""Where a result came from: code, packages, machine. And what must never be told: secrets."""
+"""Where a result came from: code, packages, machine."""
 
 import importlib.metadata
 import platform

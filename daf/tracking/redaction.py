@@ -1,4 +1,4 @@
-"""What must never be told: secrets."""
+"""Secrets must not reach a log, a store or the terminal."""
 
 import functools
 import os
@@ -10,14 +10,8 @@ SECRET_KEY = re.compile(
     r"(token|secret|passwd|password|passphrase|api_?key|access_?key|secret_?key|private_?key|credential)s?$",
     re.IGNORECASE,
 )
-
-
 USER_INFO = re.compile(r"(?<=://)[^/@\s]+(?=@)")
-
-
 QUERY_SECRET = re.compile(r"([?&][^=&\s]*(?:token|secret|passw|key)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
-
-
 HIDDEN = "***"
 
 

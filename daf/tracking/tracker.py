@@ -18,8 +18,6 @@ from daf.tracking.redaction import redactor
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from daf.results import ResultTable
-
 log = logging.getLogger(__name__)
 
 #: Limits of MLflow's `log_batch`.
@@ -111,7 +109,7 @@ class Tracker:
         self.log_file(path, None if folder == "." else folder)
         return path
 
-    def log_table(self, table: "ResultTable", name: str) -> None:
+    def log_table(self, table: ResultTable, name: str) -> None:
         """Logs a table (``....json``) in the form that MLflow's UI shows side by side for several runs."""
         columns = list(table.columns)
         self.log_text(json.dumps({"columns": columns, "data": [list(row) for row in table.rows]}), name)
