@@ -18,12 +18,12 @@ import yaml
 
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import TRAINING_TASKS, daf_check_environment
+from daf.environment_checks import daf_check_environment
 from daf.errors import DAFError, DAFTrainingDivergedError, Problem
 from daf.records import EpisodeRecord
-from daf.sweeps.study import OWN_TASKS
+from daf.tasks import Task, find_task
 from daf.tracking.provenance import flatten
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
 
@@ -105,7 +105,7 @@ class TrialOutcome:
 
     def save(self, folder: Path) -> None:
         """Leaves it in the trial's folder, without the scores, so that it outlives whoever waits for it."""
-        facts = asdict(replace(self, scores=(), error=Redactor().text(self.error)))
+        facts = asdict(replace(self, scores=(), error=redactor().text(self.error)))
         partial = folder / f"{OUTCOME_FILE}.partial"
         partial.write_text(json.dumps(facts, indent=2) + "\n")
         partial.replace(folder / OUTCOME_FILE)
@@ -162,14 +162,14 @@ def warm_up_tracking() -> None:
 
 
 def initializer(config: DAFConfig) -> str:
-    """What a worker does before its first trial, for a `ProcessExecutor`."""
-    plays = config.task.name in OWN_TASKS
+    """What a worker does before its first trial, for a `WorkerPool`."""
+    plays = find_task(config.task).scored_by_sweeps
     return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 
 
 def work(job: TrialJob | CheckJob, line: Line) -> TrialOutcome | list[Problem]:
     """What a worker does."""
-    return daf_check_environment(job.config) if isinstance(job, CheckJob) else run_trial(job, line)
+    return list(daf_check_environment(job.config).errors) if isinstance(job, CheckJob) else run_trial(job, line)
 
 
 def run_trial(job: TrialJob, line: Line) -> TrialOutcome:
@@ -221,7 +221,7 @@ def _logged(tracker: Tracker) -> Iterator[None]:
 
 def _log_request(job: TrialJob, tracker: Tracker) -> None:
     """The trial's config. Where code, packages and machine come from stands in the parent run."""
-    data = Redactor().tree(job.config.model_dump(mode="json", exclude={"sweep"}))
+    data = redactor().tree(job.config.model_dump(mode="json", exclude={"sweep"}))
     tracker.log_params(dict(flatten(data)))
     tracker.log_text(yaml.safe_dump(data, sort_keys=False), "config.yaml")
     tracker.set_tags({**job.tags, "daf.task": job.config.task.name, "daf.output_dir": str(tracker.output_dir)})
@@ -293,11 +293,12 @@ def _run_seed(job: TrialJob, index: int, line: Line, tracker: Tracker, progress:
 def _train_and_play(
     job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, progress: _Progress
 ) -> _Part:
-    if config.task.name not in OWN_TASKS:
-        return _run_task(config, tracker)
+    task = find_task(config.task)
+    if not task.scored_by_sweeps:
+        return _run_task(task, config, tracker)
     extra: dict[str, float] = {}
     weights = job.weights[index] if job.weights else config.policy.weights
-    if config.task.name in TRAINING_TASKS and job.weights is None:
+    if task.trains(config) and job.weights is None:
         weights, extra = _train(job, config, index, line, tracker, progress)
     policy = config.policy.model_copy(update={"weights": weights})
     scores = _play(job, config.model_copy(update={"policy": policy}), index, line, tracker, extra)
@@ -309,11 +310,9 @@ def _train_and_play(
     return _Part(values=values, scores=scores, checkpoint=weights or "")
 
 
-def _run_task(config: DAFConfig, tracker: Tracker) -> _Part:
+def _run_task(task: Task, config: DAFConfig, tracker: Tracker) -> _Part:
     """Any other task: what it calls its objective is the trial's."""
-    from daf.tasks import load_task
-
-    objective = load_task(config.task.function)(config, tracker).objective
+    objective = task.run(config, tracker).objective
     values = objective if isinstance(objective, tuple) else (objective,)
     if len(values) != len(config.objective.metric) or any(value is None for value in values):
         raise DAFError(f"task {config.task.name} gave the objective {objective!r}, not one for each objective.metric")

@@ -13,12 +13,10 @@ from typing import TYPE_CHECKING, Any
 from daf.errors import DAFError, DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
 from daf.results import ResultTable
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-    from daf.results import ResultTable
 
 log = logging.getLogger(__name__)
 
@@ -46,13 +44,12 @@ class Tracker:
         *,
         parent_run_id: str | None = None,
         run_id: str | None = None,
-        redactor: Redactor | None = None,
     ) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.output_dir = output_dir
         self.undelivered = 0
-        self._redactor = redactor or Redactor()
+        self._redactor = redactor()
         tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
@@ -112,7 +109,7 @@ class Tracker:
         self.log_file(path, None if folder == "." else folder)
         return path
 
-    def log_table(self, table: "ResultTable", name: str) -> None:
+    def log_table(self, table: ResultTable, name: str) -> None:
         """Logs a table (``....json``) in the form that MLflow's UI shows side by side for several runs."""
         columns = list(table.columns)
         self.log_text(json.dumps({"columns": columns, "data": [list(row) for row in table.rows]}), name)

@@ -1,6 +1,6 @@
 """`task=train`."""
 
 from daf.training.checkpoints import CHECKPOINTS
-from daf.training.task import TrainingResult, daf_train
+from daf.training.task import TRAIN, TrainingResult, daf_train
 
-__all__ = ["CHECKPOINTS", "TrainingResult", "daf_train"]
+__all__ = ["CHECKPOINTS", "TRAIN", "TrainingResult", "daf_train"]

@@ -8,11 +8,13 @@ from statistics import fmean
 from daf.bridge.training import train
 from daf.config.plans import training_plan
 from daf.config.schemas import DAFConfig
+from daf.config.sections import OF_TRIALS
 from daf.errors import DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
 from daf.execution.progress import progress
 from daf.records import EpochReport, TrainingOutcome
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task
 from daf.tracking.tracker import Tracker
 from daf.training.checkpoints import CHECKPOINTS, log_checkpoint
 from daf.training.resume import resume_folder
@@ -110,3 +112,10 @@ def _table(outcome: TrainingOutcome, curve: list[tuple[int, float]]) -> ResultTa
             ("weights", str(outcome.model)),
         ),
     )
+
+
+def _always(config: DAFConfig) -> bool:
+    return True
+
+
+TRAIN = Task(name="train", run=daf_train, trains=_always, decided_by=OF_TRIALS, scored_by_sweeps=True)

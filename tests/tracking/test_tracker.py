@@ -60,12 +60,13 @@ def test_how_the_block_ends_is_the_runs_status(
 ) -> None:
     client, experiment = open_store(store, "test")
     tracker = Tracker(client, experiment, "name", tmp_path)
-    try:
+    if error is None:
         with tracker:
-            if error:
-                raise error
-    except BaseException as raised:
-        assert raised is error
+            pass
+    else:
+        with pytest.raises(type(error)) as raised, tracker:
+            raise error
+        assert raised.value is error
     run = MlflowClient(store).get_run(tracker.run_id)
     assert run.info.status == status
     assert ("broken" in run.data.tags.get("daf.error", "")) == (status == "FAILED")

@@ -1,4 +1,8 @@
-"""What a valid config is: one frozen schema per config group. Defaults live in `conf/`, never here."""
+"""What a valid config is: one frozen schema per config group.
+
+Defaults live in `conf/`. Only what a user writes item by item, where no YAML of DAF's stands behind it, has defaults
+here: a policy in a list, a swept parameter, a part of an ablation.
+"""
 
 from typing import Annotated
 
@@ -22,7 +26,7 @@ from daf.config.schemas.training import (
     DAFTrainingConfig,
     DAFVariantConfig,
 )
-from daf.config.schemas.values import Device, Schema, Seed, Text
+from daf.config.schemas.values import Device, Level, Schema, Seed, Text
 from daf.records import MissionSpec
 
 __all__ = [
@@ -87,6 +91,7 @@ class DAFConfig(Schema):
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig
     task: DAFTaskConfig
+    level: Level
     seed: Seed
     device: Device
     output_dir: Text
