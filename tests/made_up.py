@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from daf.records import EpisodeRecord
+from daf.statistics import Comparison, PairedScores, compare
 
 
 def made_up_record(
@@ -34,3 +37,12 @@ def made_up_record(
         wall_time_s=0.0,
         backend="official",
     )
+
+
+def made_up_comparison(values: np.ndarray, metric: str = "reward") -> tuple[Comparison, PairedScores]:
+    """A comparison of scores, (policies, missions, seeds); policies are called a, b, ... and missions m0, m1, ..."""
+    policies, missions = tuple("abcdef"[: values.shape[0]]), tuple(f"m{i}" for i in range(values.shape[1]))
+    scores = PairedScores(
+        metric=metric, policies=policies, missions=missions, seeds=tuple(range(values.shape[2])), values=values
+    )
+    return compare(values, policies, missions, rng=np.random.default_rng(0)), scores

@@ -22,7 +22,7 @@ from daf.config.explain import explain_validation
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
 from daf.episodes.plans import plan_episodes, warn_about_untrained
-from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import Played, log_episodes, play_matches, tell_timeouts
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
@@ -89,6 +89,8 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
         DAFConfigError: parts that cannot be switched off, all of them named, before anything is trained or played.
         DAFError: no seed that could be finished in every condition.
     """
+    from daf.statistics import reliability
+
     conditions = build_conditions(config, tracker)
     if config.ablation.trainings:
         conditions = [_trained(condition, conditions[0].missions, tracker) for condition in conditions]

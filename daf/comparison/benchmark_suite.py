@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from daf.bridge.catalogue import catalogue
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import Played, log_episodes, play_matches, tell_timeouts
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult, json_ready
@@ -355,6 +355,8 @@ def _pairs(comparison: "Comparison") -> ResultTable:
 
 
 def _notes(algorithms: Sequence[AlgorithmScore], scales: Sequence[Scale], config: DAFConfig) -> list[str]:
+    from daf.statistics import reliability
+
     notes = [
         note
         for algorithm in algorithms

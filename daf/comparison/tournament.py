@@ -20,7 +20,7 @@ from daf.bridge.scoring import vor_scores
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import Planner, planner, unique_names, warn_about_untrained
-from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import Played, log_episodes, play_matches, tell_timeouts
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
@@ -185,7 +185,7 @@ def _notes(solo: Played, mixed: Played, failed: dict[str, str], config: DAFConfi
 def _result(
     records: Sequence[EpisodeRecord], names: Sequence[str], missions: Sequence[MissionSpec], level: float
 ) -> TournamentResult:
-    from daf.statistics import compare, mean_with_interval
+    from daf.statistics import compare, mean_with_interval, reliability
     from daf.statistics.comparison import NORMAL_THEORY
 
     rng = np.random.default_rng(0)
@@ -210,7 +210,10 @@ def _result(
     return TournamentResult(
         objective=None,
         tables=(leaderboard(standings, comparison),),
-        notes=(*reliability(scores.shape[2]), *([NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else [])),
+        notes=(
+            *reliability(scores.shape[2], "seeds"),
+            *([NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else []),
+        ),
         standings=tuple(standings),
         comparison=comparison,
         records=tuple(records),

@@ -10,7 +10,7 @@ import numpy as np
 
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import warn_about_untrained
-from daf.episodes.played import log_episodes, play_matches, reliability, tell_timeouts
+from daf.episodes.played import log_episodes, play_matches, tell_timeouts
 from daf.errors import DAFError
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.results import ResultTable, TaskResult
@@ -116,11 +116,13 @@ def _mix(plan: EpisodePlan) -> str:
 
 
 def _notes(config: DAFConfig, missions: Sequence[Vor], pool: Sequence[str]) -> list[str]:
+    from daf.statistics import reliability
+
     notes = [
         f"Pool order: {', '.join(pool)}. Intervals at {level_text(config.vor.level)}, over seeds.",
         *_lost(config, missions),
     ]
-    notes += reliability(len(missions[0].seeds))
+    notes += reliability(len(missions[0].seeds), "seeds")
     if config.vor.fixed_map:
         notes.append("All episodes of a mission share one map, as in cogames.pickup; vor.fixed_map=false varies it.")
     if all(count.vor.value == 0 for vor in missions for count in vor.counts):

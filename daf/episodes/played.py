@@ -13,8 +13,6 @@ from daf.execution.progress import progress
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.tracking.tracker import Tracker
 
-RELIABLE_EPISODES = 20
-
 
 @dataclass(frozen=True, kw_only=True)
 class Played:
@@ -61,15 +59,6 @@ def play_matches(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
     if played.failures and not played.records:
         raise DAFError(f"no episode could be played. The first failed with:\n{played.failures[0].traceback}")
     return played
-
-
-def reliability(episodes: int, what: str = "seeds") -> list[str]:
-    """What the user is told about samples that are small for an interval."""
-    if episodes < 5:
-        return [f"no intervals: not enough {what} ({episodes} of 5)"]
-    if episodes < RELIABLE_EPISODES:
-        return [f"{episodes} {what}: intervals are only reliable from {RELIABLE_EPISODES} on"]
-    return []
 
 
 # Workers take about five seconds to import what they need; one process plays this much in ten to twenty.

@@ -1,5 +1,5 @@
 """`task=evaluate`."""
 
-from daf.evaluation.task import EvaluationResult, daf_evaluate
+from daf.evaluation.task import LEVEL, EvaluationResult, daf_evaluate
 
-__all__ = ["EvaluationResult", "daf_evaluate"]
+__all__ = ["LEVEL", "EvaluationResult", "daf_evaluate"]

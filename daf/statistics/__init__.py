@@ -6,7 +6,8 @@ and the random ones take a numpy Generator.
 
 from daf.statistics.comparison import compare, compare_two, mean_with_interval
 from daf.statistics.effects import Effect, paired_effects
-from daf.statistics.profiles import performance_profiles
+from daf.statistics.estimates import reliability
+from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
     Estimate,
@@ -18,6 +19,7 @@ from daf.statistics.results import (
     Summary,
     TestResult,
 )
+from daf.statistics.scores import PairedScores
 from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Estimate",
     "Interval",
     "PairResult",
+    "PairedScores",
     "PerformanceProfiles",
     "SequentialComparison",
     "SequentialPair",
@@ -37,5 +40,7 @@ __all__ = [
     "mean_with_interval",
     "paired_effects",
     "performance_profiles",
+    "reliability",
+    "score_profiles",
     "sequential_comparison",
 ]

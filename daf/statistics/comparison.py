@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daf.statistics import estimates, significance
-from daf.statistics.estimates import MIN_EPISODES, RELIABLE_EPISODES, Indices
+from daf.statistics.estimates import MIN_EPISODES, Indices, reliability
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import Comparison, Estimate, PairResult, Summary, TestResult
 from daf.statistics.significance import FamilyTests
@@ -177,7 +177,7 @@ class _Scope:
         if episodes >= MIN_EPISODES:
             bounds = estimates.mean_bounds(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
             bca = estimates.bca_intervals(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
-        warnings = _reliability(missions, episodes)
+        warnings = reliability(episodes if episodes < MIN_EPISODES else missions * episodes)
         return (
             self._summaries(scores, mission, bounds[:, :count], bca[:, :count], warnings),
             self._pairs(scores, mission, bounds[:, count:], bca[:, count:], warnings, family),
@@ -239,14 +239,6 @@ class _Scope:
                 )
             )
         return results
-
-
-def _reliability(missions: int, episodes: int) -> tuple[str, ...]:
-    if episodes < MIN_EPISODES:
-        return (significance.not_enough(episodes, MIN_EPISODES),)
-    if missions * episodes < RELIABLE_EPISODES:
-        return (f"{missions * episodes} episodes: intervals are only reliable from {RELIABLE_EPISODES} on",)
-    return ()
 
 
 def _doubts(variances: Array, iqm_bounds: Array, episodes: int) -> list[str]:

@@ -25,6 +25,23 @@ _TRIM = 0.25
 Indices = NDArray[np.int64]
 
 
+def not_enough(count: int, needed: int, what: str = "episodes") -> str:
+    """The one wording for too little data."""
+    return f"not enough {what} ({count} of {needed})"
+
+
+def reliability(count: int, what: str = "episodes") -> tuple[str, ...]:
+    """What is said about a sample of `count` that is small for an interval; nothing from 20 on.
+
+    `what`: the units of the sample, in the plural.
+    """
+    if count < MIN_EPISODES:
+        return (not_enough(count, MIN_EPISODES, what),)
+    if count < RELIABLE_EPISODES:
+        return (f"{count} {what}: intervals are only reliable from {RELIABLE_EPISODES} on",)
+    return ()
+
+
 def estimate(value: float, bounds: ArrayLike, level: float) -> Estimate:
     """An estimate with its interval, without one where the two bounds are not finite."""
     low, high = np.asarray(bounds, dtype=np.float64).tolist()

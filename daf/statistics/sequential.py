@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from daf.statistics.comparison import all_pairs, checked_level, checked_scores, paired_differences
-from daf.statistics.estimates import RELIABLE_EPISODES, estimate
+from daf.statistics.estimates import RELIABLE_EPISODES, estimate, not_enough
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import Estimate, SequentialComparison, SequentialPair
-from daf.statistics.significance import holm, not_enough
+from daf.statistics.significance import holm
 
 MIN_SEQUENTIAL_EPISODES = 10  # with fewer, discrete scores were measured to break the error rate
 

@@ -1,6 +1,6 @@
 """Plots, leaderboards and the HTML report."""
 
-from daf.visualization.comparison import (
+from daf.visualization.comparison_plots import (
     daf_plot_pair_differences,
     daf_plot_performance_profiles,
     daf_plot_policy_comparison,

@@ -62,7 +62,7 @@ def test_many_missions(tiny: Load, tracker: Tracker) -> None:
     assert result.tables[0].columns[1] == "mission"
 
 
-def test_failed_episodes_are_told_and_the_others_kept(tiny: Load, tracker: Tracker, store: str) -> None:
+def test_failed_episodes_are_noted_and_the_others_kept(tiny: Load, tracker: Tracker, store: str) -> None:
     """CoGames' chaos monkey raises at step 10 by design."""
     result = daf_evaluate(tiny("task=evaluate", "evaluation.policies=[noop,chaos-monkey]"), tracker)
     assert [record.policies for record in result.records] == [("noop",)] * 2
