@@ -9,16 +9,9 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from daf.comparison.tournament import (
-    TournamentResult,
-    _cells,
-    daf_run_tournament,
-    pair_plans,
-    pairwise_vor,
-    rate,
-    season_scores,
-    solo_plans,
-)
+from daf.comparison.tournament import TournamentResult, daf_run_tournament
+from daf.comparison.tournament.matches import pair_plans, solo_plans
+from daf.comparison.tournament.standings import matches_by_seed, pairwise_vor, rate, season_scores
 from daf.config import DAFConfig
 from daf.episodes.plans import planner
 from daf.errors import DAFConfigError, DAFError
@@ -167,8 +160,7 @@ def test_scores_by_hand(tiny: Load) -> None:
     reward = {"noop": 1.0, "starter": 2.0, "random": 4.0}
     policies, make_plan = [NOOP, STARTER, RANDOM], planner(tiny())
     plans = [*solo_plans([ARENA], policies, [0], make_plan), *pair_plans([ARENA], policies, [0], make_plan)]
-    cells = _cells(
-        [record(tuple(spec.name for spec in plan.policies), plan.assignments, reward) for plan in plans], [ARENA]
-    )
-    assert season_scores(cells, list(reward)).ravel() == pytest.approx([1, 2, 4])
-    assert pairwise_vor(cells, "random", list(reward)).ravel() == pytest.approx([((4 - 1) + (4 - 2)) / 2])
+    records = [record(tuple(spec.name for spec in plan.policies), plan.assignments, reward) for plan in plans]
+    matches = matches_by_seed(records, [ARENA.name])
+    assert season_scores(matches, list(reward)).ravel() == pytest.approx([1, 2, 4])
+    assert pairwise_vor(matches, "random", list(reward)).ravel() == pytest.approx([((4 - 1) + (4 - 2)) / 2])
