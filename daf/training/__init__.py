@@ -1,5 +1,5 @@
 """`task=train`."""
 
-from daf.training.task import TrainingResult, daf_train
+from daf.training.task import CHECKPOINTS, TrainingResult, daf_train
 
-__all__ = ["TrainingResult", "daf_train"]
+__all__ = ["CHECKPOINTS", "TrainingResult", "daf_train"]

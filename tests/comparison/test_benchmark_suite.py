@@ -10,15 +10,9 @@ from mlflow import MlflowClient
 
 from daf.bridge.catalogue import catalogue
 from daf.bridge.missions import why_unplayable
-from daf.comparison.benchmark_suite import (
-    BenchmarkResult,
-    Scale,
-    daf_benchmark_suite,
-    measure_scales,
-    normalise,
-    score_algorithm,
-    suite_missions,
-)
+from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
+from daf.comparison.benchmark_suite.normalised import Scale, measure_scales, normalise, score_algorithm
+from daf.comparison.benchmark_suite.suite import suite_missions
 from daf.config import DAFConfig, daf_load_config
 from daf.errors import DAFConfigError, DAFError
 from daf.run import daf_run
@@ -66,7 +60,7 @@ def test_scale_and_scores_by_hand() -> None:
         "starter": np.array([[3.0, 5.0], [0.0, 0.0]]),
         "miner": np.array([[2.0, 2.0], [0.0, 0.0]]),
     }
-    scales = measure_scales(rewards, ["noop", "starter", "miner"], ["a", "b"])
+    scales = measure_scales(rewards, ["a", "b"])
     assert scales == (
         Scale(mission="a", noop=1.0, best=4.0, best_policy="starter"),
         Scale(mission="b", noop=0.0, best=0.0, best_policy="starter"),
