@@ -1,5 +1,5 @@
 """`task=train`."""
 
-from daf.training.task import CHECKPOINTS, TrainingResult, daf_train
+from daf.training.task import CHECKPOINTS, TRAIN, TrainingResult, daf_train
 
-__all__ = ["CHECKPOINTS", "TrainingResult", "daf_train"]
+__all__ = ["CHECKPOINTS", "TRAIN", "TrainingResult", "daf_train"]

@@ -20,9 +20,10 @@ from daf.comparison.ablation.trainings import trained_condition
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, reliability, tell_timeouts
-from daf.errors import DAFError
+from daf.errors import DAFError, Problem
 from daf.records import EpisodeRecord
 from daf.results import TaskResult
+from daf.tasks import Task
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 
@@ -127,3 +128,17 @@ def _plot(found: Contributions, values: Mapping[Parts, Array], config: DAFConfig
         units="seeds",
         title=config.policy.spec().name,
     )
+
+
+def _problems(config: DAFConfig) -> list[Problem]:
+    if config.ablation.parts:
+        return []
+    hint = "For example: +ablation.parts.memory.zero=[_rnn]."
+    return [Problem("ablation.parts", "names nothing to switch off.", hint)]
+
+
+def _trains(config: DAFConfig) -> bool:
+    return config.ablation.trainings > 0
+
+
+ABLATION = Task(name="ablation", run=daf_policy_ablation, problems=_problems, trains=_trains)

@@ -28,6 +28,7 @@ from daf.episodes.played import Played, log_episodes, play_matches, tell_timeout
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult, json_ready
+from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 
@@ -75,23 +76,16 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     skipped = unplayable | _unfinished(played)
     finished = _finished(missions, skipped)
     rewards = _rewards(played.records, policies, finished)
-    scores = score_suite(
-        {name: [rewards[policy.name] for policy in trained] for name, trained in algorithms.items()},
-        {policy.name: rewards[policy.name] for policy in scripted},
-        finished,
-        level=config.benchmark.level,
-    )
+    trainings = {name: [rewards[policy.name] for policy in trained] for name, trained in algorithms.items()}
+    references = {policy.name: rewards[policy.name] for policy in scripted}
+    scores = score_suite(trainings, references, finished, level=config.benchmark.level)
     _log(scores, skipped, suite, tracker)
     if scores.scored:
         tracker.log_file(_plot(scores, suite, tracker), "plots")
     return BenchmarkResult(
         objective=scores.algorithms[0].score.value if scores.scored else None,
         tables=suite_tables(scores, suite, episodes),
-        notes=(
-            *(f"{name} was left out: {why}" for name, why in skipped.items()),
-            *tell_timeouts(played.records),
-            *suite_notes(scores, episodes),
-        ),
+        notes=(*_skipped_notes(skipped), *tell_timeouts(played.records), *suite_notes(scores, episodes)),
         algorithms=scores.algorithms,
         scripted=scores.scripted,
         scales=scores.scales,
@@ -126,6 +120,10 @@ def _finished(missions: Sequence[MissionSpec], skipped: dict[str, str]) -> list[
         reasons = "".join(f"\n  - {name}: {why}" for name, why in skipped.items())
         raise DAFError(f"no mission of the suite could be played by all:{reasons}")
     return finished
+
+
+def _skipped_notes(skipped: dict[str, str]) -> list[str]:
+    return [f"{name} was left out: {why}" for name, why in skipped.items()]
 
 
 def _rewards(
@@ -165,3 +163,13 @@ def _plot(scores: SuiteScores, suite: str, tracker: Tracker) -> Path:
         units="trainings" if any(each.trainings > 1 for each in scores.algorithms) else "seeds",
         title=f"Benchmark {suite}",
     )
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    named = config.benchmark.algorithms.items()
+    listed = [entry for name, policies in named for entry in keyed(f"benchmark.algorithms.{name}", policies)]
+    return [*(listed or [("policy", config.policy)]), *keyed("benchmark.scripted", config.benchmark.scripted)]
+
+
+#: Missions of the suite that cannot be played are left out while it runs, so they are no problem beforehand.
+BENCHMARK = Task(name="benchmark", run=daf_benchmark_suite, policies=_policies)

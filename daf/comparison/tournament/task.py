@@ -16,9 +16,10 @@ from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import planner, unique_names, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, tell_timeouts
-from daf.errors import DAFError
+from daf.errors import DAFError, Problem
 from daf.records import EpisodeRecord, MissionSpec
 from daf.results import TaskResult
+from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 
@@ -170,3 +171,17 @@ def _plot(season: Season, tracker: Tracker) -> Path:
         units="seeds",
         title="Tournament",
     )
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    return keyed("tournament.policies", config.tournament.policies)
+
+
+def _problems(config: DAFConfig) -> list[Problem]:
+    if len(config.tournament.policies) > 1:
+        return []
+    hint = "For example: tournament.policies=[starter,random,noop]."
+    return [Problem("tournament.policies", "holds fewer than two policies.", hint)]
+
+
+TOURNAMENT = Task(name="tournament", run=daf_run_tournament, policies=_policies, problems=_problems)

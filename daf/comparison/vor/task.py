@@ -14,6 +14,7 @@ from daf.errors import DAFError
 from daf.records import EpisodeRecord
 from daf.results import TaskResult
 from daf.scoring_analysis import Vor, pickup_plans
+from daf.tasks import KeyedPolicy, Task, pool_policies, pool_problems
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 
@@ -107,3 +108,10 @@ def _plot(candidate: str, vor: Vor, findings: VorFindings, config: DAFConfig, tr
         units="seeds",
         title=f"{candidate}, agents of the team, on {vor.mission}",
     )
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    return [("policy", config.policy), *pool_policies(config)]
+
+
+VOR = Task(name="vor", run=daf_compare_with_vor, policies=_policies, problems=pool_problems)
