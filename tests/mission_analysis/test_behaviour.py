@@ -5,6 +5,7 @@ import pytest
 from daf.bridge.episode import play_official
 from daf.bridge.inspection import mission_facts
 from daf.mission_analysis import daf_analyze_mission, episode_behaviour
+from daf.mission_analysis.behaviour import SuccessCriterion, mission_behaviour
 from daf.records import EpisodePlan, MissionSpec, PolicySpec
 from tests.made_up import made_up_episode as episode
 
@@ -61,3 +62,19 @@ def test_intervals_stay_where_their_means_can_be() -> None:
     cells = {row[0]: row[1] for row in table.rows}
     assert cells["hearts gained per agent"].startswith("0.1250 (0.0000 to ")
     assert cells["share of agents out of energy at the end"] == "1.0000"
+
+
+def test_intervals_have_the_level_that_was_asked_for() -> None:
+    records = [episode(seed, reward=float(seed)) for seed in range(8)]
+    criterion = SuccessCriterion(threshold=3.5)
+    wide, narrow = (
+        mission_behaviour({"p": records}, criterion, move_energy=4, level=level).policies["p"] for level in (0.99, 0.8)
+    )
+    for low, high in ((wide.metric, narrow.metric), (wide.success_share, narrow.success_share)):
+        assert low is not None
+        assert high is not None
+        assert low.interval is not None
+        assert high.interval is not None
+        assert low.value == high.value
+        assert low.interval.low < high.interval.low < high.interval.high < low.interval.high
+        assert (low.interval.level, high.interval.level) == (0.99, 0.8)

@@ -19,11 +19,13 @@ def test_behaviour_is_shown_and_logged(tiny: Load, tracker: Tracker, store: str)
         "mission.max_steps=60",
         "evaluation.episodes=10",
         "evaluation.baselines=[noop]",
+        "level=0.9",
     )
     result = daf_show_missions(config, tracker)
     missions, variants, behaviour, *_ = result.tables
     assert len(missions.rows) == 51
     assert len(variants.rows) == 41
+    assert "(90% intervals over episodes)" in behaviour.title
     assert behaviour.columns == ("behaviour", "starter", "noop")
     rows = {row[0]: row[1:] for row in behaviour.rows}
     assert rows["episodes"] == ("10", "10")

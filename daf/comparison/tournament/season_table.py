@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from daf.comparison.tournament.standings import Season, Standing
 from daf.episodes.played import reliability
 from daf.results import ResultTable
-from daf.visualization.text import NO_VALUE, estimate_cells, p_text, verdict_text
+from daf.visualization.text import NO_VALUE, estimate_cells, number_text, p_text, verdict_text
 
 
 def season_table(season: Season) -> ResultTable:
@@ -17,7 +17,7 @@ def season_table(season: Season) -> ResultTable:
             str(standing.rank),
             *estimate_cells(standing.score),
             *estimate_cells(standing.vor, "+"),
-            f"{standing.rating:.1f} ± {standing.rating_sd:.1f}",
+            f"{number_text(standing.rating)} ± {number_text(standing.rating_sd)}",
             str(standing.matches),
             _against_leader(season, standing),
         )
@@ -39,7 +39,7 @@ def season_notes(season: Season) -> list[str]:
     from daf.statistics import NORMAL_THEORY
 
     comparison = season.comparison
-    notes = reliability(comparison.episodes_per_mission)
+    notes = [*reliability(comparison.episodes_per_mission, "seeds")]
     return [*notes, NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else notes
 
 

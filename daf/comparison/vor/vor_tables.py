@@ -51,7 +51,7 @@ def vor_notes(findings: VorFindings, pool: Sequence[str], config: DAFConfig) -> 
     notes = [f"Pool order: {', '.join(pool)}. Intervals at {level_text(config.vor.level)}, over seeds."]
     if lost:
         notes.append(f"{lost} seeds were left out, since an episode on them failed.")
-    notes += reliability(seeds)
+    notes += reliability(seeds, "seeds")
     if config.vor.fixed_map:
         notes.append("All episodes of a mission share one map, as in cogames.pickup; vor.fixed_map=false varies it.")
     if all(count.vor.value == 0 for vor in findings.missions for count in vor.counts):
