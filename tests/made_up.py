@@ -30,7 +30,7 @@ def made_up_record(
         assignments=tuple(assignments),
         rewards=tuple(rewards),
         action_timeouts=(0,) * len(rewards),
-        stats={"game": dict(game or {}), "agent": [dict(own) for own in agents or [{}] * len(rewards)]},
+        stats={"game": dict(game or {}), "agent": [dict(stats) for stats in agents or [{}] * len(rewards)]},
         time_averaged_game_stats={},
         steps=steps,
         max_steps=steps,
@@ -46,3 +46,15 @@ def made_up_comparison(values: np.ndarray, metric: str = "reward") -> tuple[Comp
         metric=metric, policies=policies, missions=missions, seeds=tuple(range(values.shape[2])), values=values
     )
     return compare(values, policies, missions, rng=np.random.default_rng(0)), scores
+
+
+def made_up_episode(
+    seed: int = 0,
+    *,
+    reward: float = 0.0,
+    agents: Sequence[Mapping[str, float]] = ({}, {}),
+    game: Mapping[str, float] | None = None,
+) -> EpisodeRecord:
+    """100 steps of one policy that controls all agents, with the stats that a test is about."""
+    seats, rewards = (0,) * len(agents), (reward,) * len(agents)
+    return made_up_record(seats, rewards, policies=("p",), seed=seed, game=game, agents=agents, steps=100)

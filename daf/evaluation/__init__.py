@@ -1,5 +1,5 @@
 """`task=evaluate`."""
 
-from daf.evaluation.task import LEVEL, EvaluationResult, daf_evaluate
+from daf.evaluation.task import EVALUATE, EvaluationResult, daf_evaluate
 
-__all__ = ["LEVEL", "EvaluationResult", "daf_evaluate"]
+__all__ = ["EVALUATE", "EvaluationResult", "daf_evaluate"]

@@ -10,6 +10,7 @@ import numpy as np
 
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
+from daf.config.sections import OF_TRIALS
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import log_episodes, play_with_progress, tell_failures, tell_timeouts
@@ -17,13 +18,12 @@ from daf.errors import DAFError
 from daf.evaluation.recording import daf_record_replays
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
+from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.evaluation_tables import episodes_csv, evaluation_table
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
-
-LEVEL = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     replays = _record_replays(config, played.records, policies, missions, tracker)
     return EvaluationResult(
         objective=objective,
-        tables=(evaluation_table(summaries(played, LEVEL), played.missions, LEVEL),),
+        tables=(evaluation_table(summaries(played, config.level), played.missions, config.level),),
         notes=(*tell_failures(played.failures, "evaluation"), *tell_timeouts(played.records), *replays),
         records=played.records,
         failures=played.failures,
@@ -180,3 +180,8 @@ def _log(played: _Played, tracker: Tracker) -> Path:
         }
     )
     return tracker.output_dir / "evaluation" / "episodes.jsonl"
+
+
+EVALUATE = Task(
+    name="evaluate", run=daf_evaluate, policies=played_policies, decided_by=OF_TRIALS, scored_by_sweeps=True
+)

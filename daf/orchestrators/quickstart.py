@@ -8,10 +8,11 @@ import numpy as np
 
 from daf.comparison import incomplete_notes, paired_scores
 from daf.config.schemas import DAFConfig
-from daf.evaluation import LEVEL, EvaluationResult, daf_evaluate
+from daf.evaluation import EvaluationResult, daf_evaluate
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task
 from daf.tracking.tracker import Tracker
-from daf.training import TrainingResult, daf_train
+from daf.training import TRAIN, TrainingResult, daf_train
 from daf.visualization import daf_plot_training_curves
 from daf.visualization.comparison_plots import plot_scores
 from daf.visualization.comparison_tables import versus_table
@@ -38,7 +39,7 @@ def daf_quickstart(config: DAFConfig, tracker: Tracker) -> QuickstartResult:
     evaluation = daf_evaluate(_with_trained(config, training), tracker)
     scores = comparable_scores(evaluation)
     _plot_curve(evaluation.policies[0], training, _held_out(scores, config.mission.name), tracker)
-    compared = [_compare(scores, LEVEL, tracker)] if scores else []
+    compared = [_compare(scores, config.level, tracker)] if scores else []
     return QuickstartResult(
         objective=evaluation.objective,
         tables=(*training.tables, *evaluation.tables, *compared),
@@ -115,3 +116,8 @@ def _plot_curve(name: str, training: TrainingResult, references: Mapping[str, fl
         window=3,
     )
     tracker.log_file(plot, "plots")
+
+
+QUICKSTART = Task(
+    name="quickstart", run=daf_quickstart, trains=TRAIN.trains, decided_by=TRAIN.decided_by, scored_by_sweeps=True
+)

@@ -4,7 +4,7 @@ The unit is the episode, paired by seed; missions are strata of equal weight. No
 and the random ones take a numpy Generator.
 """
 
-from daf.statistics.comparison import compare, compare_two, mean_with_interval
+from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_with_interval
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
 from daf.statistics.profiles import performance_profiles, score_profiles
@@ -23,6 +23,7 @@ from daf.statistics.scores import PairedScores
 from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
+    "NORMAL_THEORY",
     "Comparison",
     "Effect",
     "Estimate",

@@ -1,5 +1,5 @@
 """`task=train`."""
 
-from daf.training.task import TrainingResult, daf_train
+from daf.training.task import CHECKPOINTS, TRAIN, TrainingResult, daf_train
 
-__all__ = ["TrainingResult", "daf_train"]
+__all__ = ["CHECKPOINTS", "TRAIN", "TrainingResult", "daf_train"]

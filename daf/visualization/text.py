@@ -51,6 +51,11 @@ def error_rate_text(level: float) -> str:
     return f"{1 - level:.2g}"
 
 
+def share_text(share: float) -> str:
+    """A share in whole percent."""
+    return f"{share:.0%}"
+
+
 def interval_text(estimate: "Estimate", sign: str = "") -> str:
     """The bounds of an estimate's interval, or a dash; `sign` may be "+"."""
     interval = estimate.interval
