@@ -2,33 +2,33 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
-
-from daf.cli.command_line import CommandLine, read_command_line
-from daf.cli.help import help_text
-from daf.config import CONF_DIR, DAFConfig
-from daf.config.compose import validate
-from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
-from daf.results import TaskResult
-from daf.tasks import find_task, print_result
-from daf.tracking.redaction import Redactor
+from daf.cli.exit_codes import exit_code
+from daf.cli.help import asks_for_help, help_text
+from daf.config.paths import CONF_DIR
+from daf.errors import DAFConfigError, Problem
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from daf.cli.command_line import CommandLine
+    from daf.config import DAFConfig
+    from daf.results import TaskResult
     from daf.sweeps.trial import TrialOutcome
+    from daf.tracking import Tracker
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
 
+# Hydra, the schemas and MLflow take most of the time of a fast answer, so each is imported where it is needed first.
 
-def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: str | None = None) -> TaskResult:
-    """Runs one experiment and tracks it.
+
+def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id: str | None = None) -> "TaskResult":
+    """Checks and runs one experiment and tracks it.
 
     Args:
         config: the whole experiment; `daf_load_config` makes one.
@@ -41,20 +41,16 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
         DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
     """
     from daf.environment_checks import daf_check_environment
-    from daf.tracking.provenance import log_provenance
-    from daf.tracking.store import open_store
-    from daf.tracking.tracker import Tracker
 
-    found = daf_check_environment(config)
-    if not found.passed:
-        raise DAFConfigError(list(found.errors))
+    _raise_if_any(daf_check_environment(config).errors)
+    return _run_checked(config, overrides, parent_run_id)
+
+
+def _run_checked(config: "DAFConfig", overrides: Sequence[str], parent_run_id: str | None = None) -> "TaskResult":
+    from daf.tasks import find_task, print_result
+
     task = find_task(config.task)
-    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
-    output_dir = Path(config.output_dir).absolute()
-    output_dir.mkdir(parents=True, exist_ok=True)
-    name = run_name(config, overrides)
-    with Tracker(client, experiment_id, name, output_dir, parent_run_id=parent_run_id) as tracker:
-        log_provenance(tracker, config, overrides)
+    with _tracked(config, run_name(config, overrides), overrides, parent_run_id) as tracker:
         result = task.run(config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
@@ -65,10 +61,28 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
     return result
 
 
-def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
+@contextmanager
+def _tracked(
+    config: "DAFConfig", name: str, overrides: Sequence[str], parent_run_id: str | None = None
+) -> "Iterator[Tracker]":
+    """An MLflow run in the config's store, with where it comes from, and the output folder."""
+    from daf.tracking import Tracker, log_provenance, open_store
+
+    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
+    output_dir = Path(config.output_dir).absolute()
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with Tracker(client, experiment_id, name, output_dir, parent_run_id=parent_run_id) as tracker:
+        log_provenance(tracker, config, overrides)
+        yield tracker
+
+
+def run_name(config: "DAFConfig", overrides: Sequence[str]) -> str:
     """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
+    from daf.tasks import find_task
+    from daf.tracking import redactor
+
     if overrides and os.environ.get(PARENT_RUN):
-        pairs = (Redactor().override(override).partition("=") for override in overrides)
+        pairs = (redactor().override(override).partition("=") for override in overrides)
         return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
     names = " vs ".join(policy.spec().name for policy in find_task(config.task).named_after(config))
     return f"{config.task.name} {names} {config.mission.name}"
@@ -78,31 +92,6 @@ def _file_name(title: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")
 
 
-class _CarriedError(BaseException):
-    """Takes an error past Hydra, which would print its own version of it first."""
-
-    def __init__(self, error: DAFError) -> None:
-        self.error = error
-
-
-@hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")
-def _job(composed: DictConfig) -> "float | tuple[float, ...] | TrialOutcome | None":
-    """One job of Hydra's: the only one, or one of a multirun in whatever process the launcher chose."""
-    context = HydraConfig.get()
-    config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
-    if config.sweep.trial is not None:
-        from daf.sweeps.hydra_sweep import run_launched
-
-        return run_launched(config)
-    parent = os.environ.get(PARENT_RUN) if context.mode is RunMode.MULTIRUN else None
-    try:
-        return daf_run(config, overrides=tuple(context.overrides.task), parent_run_id=parent).objective
-    except DAFError as error:
-        if context.mode is RunMode.RUN:
-            raise _CarriedError(error) from error
-        raise
-
-
 def main() -> None:
     """`daf_run` and `python -m daf.run`. Exits with 0 done, 1 failed, 2 wrong request, 130 interrupted."""
     # A policy of the user's lies in the folder where they stand, as for `python -m`.
@@ -110,95 +99,100 @@ def main() -> None:
         sys.path.insert(0, "")
     # Hydra would print a part of the traceback and exit with 1 for everything.
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
-    sys.exit(_exit_code(_dispatch))
+    # pydantic would look for plugins in every installed distribution before the first schema.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
+    sys.exit(exit_code(_dispatch))
 
 
 def _dispatch() -> None:
-    command = read_command_line(sys.argv[1:])
-    if command.help:
-        print(help_text(command.config_dir))
+    arguments = sys.argv[1:]
+    if config_dir := asks_for_help(arguments):
+        print(help_text(config_dir))
         return
-    if command.only_informs:
-        _job()
-        return
-    if command.multirun and command.sweeper().endswith(".DAFSweeper"):
-        # It checks everything itself while nothing has been created yet, and keeps a parent run of its own.
-        _job()
-        return
-    for config in command.configs():
-        _check_early(config, command)
-    if command.multirun:
+    from daf.cli.command_line import read_command_line
+
+    command = read_command_line(arguments)
+    # DAF's sweeper checks everything itself while nothing has been created yet, and keeps a parent run of its own.
+    if command.only_hydra or (command.multirun and command.sweeper().endswith(".DAFSweeper")):
+        _hydra_main()
+    elif command.multirun:
         _multirun(command)
     else:
-        _job()
+        _single(command)
 
 
-def _check_early(config: DAFConfig, command: CommandLine) -> None:
-    """The full check, before Hydra creates a folder. In a multirun each job is checked again, with its own values."""
+def _hydra_main() -> None:
+    """Hydra's own way through the command line: it shows something, or has a sweeper call `_job`."""
+    import hydra
+
+    hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(_job)()
+
+
+def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | None":
+    """One job of a multirun of Hydra's, in whatever process the launcher chose. Its own values are checked here."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from daf.config.compose import validate
+
+    context = HydraConfig.get()
+    config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
+    if config.sweep.trial is not None:
+        from daf.sweeps.hydra_sweep import run_launched
+
+        return run_launched(config)
+    overrides, parent = tuple(context.overrides.task), os.environ.get(PARENT_RUN)
+    return daf_run(config, overrides=overrides, parent_run_id=parent).objective
+
+
+def _single(command: "CommandLine") -> None:
+    """One job: composed once and checked once, before Hydra creates its folder."""
+    from daf.cli.hydra_job import run_as_job
+    from daf.config.compose import compose_job, hydra_on, validate
+
+    with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
+        composed = compose_job(hydra, command.overrides, command.config_name)
+        config = validate(composed)
+        problems = _problems(config)
+        if config.sweep.space:
+            problems.append(Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ..."))
+        _raise_if_any(problems)
+        overrides = tuple(composed.hydra.overrides.task)
+
+        def work(output_dir: str) -> None:
+            _run_checked(config.model_copy(update={"output_dir": output_dir}), overrides)
+
+        run_as_job(hydra, composed, command.config_name, work)
+
+
+def _multirun(command: "CommandLine") -> None:
+    """A sweeper of somebody else's, under one parent run, after every value was checked."""
+    from daf.tracking import redactor
+
+    configs = command.configs()
+    for config in configs:
+        _raise_if_any(_problems(config))
+    name = "multirun " + " ".join(redactor().override(override) for override in command.overrides)
+    with _tracked(configs[0], name.strip(), command.overrides) as tracker:
+        os.environ[PARENT_RUN] = tracker.run_id
+        try:
+            _hydra_main()
+        finally:
+            del os.environ[PARENT_RUN]
+
+
+def _problems(config: "DAFConfig") -> list[Problem]:
+    """What keeps an experiment from running here; a terminal shows that it takes a moment to find out."""
     from rich.console import Console
 
     from daf.environment_checks import daf_check_environment
 
     with Console(stderr=True).status("checking the environment"):
-        problems = list(daf_check_environment(config).errors)
-    if config.sweep.space and not command.multirun:
-        problems.append(Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ..."))
+        return list(daf_check_environment(config).errors)
+
+
+def _raise_if_any(problems: Sequence[Problem]) -> None:
     if problems:
-        raise DAFConfigError(problems)
-
-
-def _multirun(command: CommandLine) -> None:
-    """Runs Hydra's multirun under one parent run."""
-    from daf.tracking.provenance import log_provenance
-    from daf.tracking.store import open_store
-    from daf.tracking.tracker import Tracker
-
-    config = command.configs()[0]
-    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
-    output_dir = Path(config.output_dir).absolute()
-    output_dir.mkdir(parents=True, exist_ok=True)
-    redactor = Redactor()
-    name = "multirun " + " ".join(redactor.override(override) for override in command.overrides)
-    with Tracker(client, experiment_id, name.strip(), output_dir) as tracker:
-        log_provenance(tracker, config, command.overrides)
-        os.environ[PARENT_RUN] = tracker.run_id
-        try:
-            _job()
-        finally:
-            del os.environ[PARENT_RUN]
-
-
-def _exit_code(action: Callable[[], None]) -> int:
-    """Runs an action; what went wrong is told on standard error and becomes an exit code."""
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    redactor = Redactor()
-    try:
-        try:
-            action()
-        except _CarriedError as carried:
-            raise carried.error from carried.error.__cause__
-    except (KeyboardInterrupt, DAFInterruptedError) as error:
-        print(f"\n{str(error) or 'Interrupted.'}", file=sys.stderr)
-        return DAFInterruptedError.exit_code
-    except DAFError as error:
-        print(f"daf_run: {redactor.text(str(error))}", file=sys.stderr)
-        return error.exit_code
-    except (HydraException, OmegaConfBaseException) as error:
-        print(f"daf_run: {redactor.text(str(error))}", file=sys.stderr)
-        return DAFConfigError.exit_code
-    except BrokenPipeError:
-        # `daf_run --help | head`: the reader has seen enough. Nothing more may be written, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DAFError.exit_code
-    except Exception:
-        import traceback
-
-        print(redactor.text(traceback.format_exc()), file=sys.stderr)
-        print("daf_run: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
-        return DAFError.exit_code
-    return 0
+        raise DAFConfigError(list(problems))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.config.compose import CONF_DIR
 from daf.config.missions import mission_specs
+from daf.config.paths import CONF_DIR
 from daf.config.schemas import DAFConfig, DAFPolicyConfig, DAFTaskConfig
 from daf.errors import DAFConfigError, Problem
 from daf.records import MissionSpec

@@ -38,7 +38,8 @@ NOTHING = 3
 
 
 def with_task(name: str, function: str, *overrides: str) -> DAFConfig:
-    return daf_load_config(overrides=[f"task.name={name}", f"task.function={__name__}.{function}", *overrides])
+    task = ("task=train", f"task.name={name}", f"task.function={__name__}.{function}")
+    return daf_load_config(overrides=[*task, *overrides])
 
 
 def problems(config: DAFConfig) -> list[str]:

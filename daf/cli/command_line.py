@@ -1,18 +1,20 @@
-"""The command line, read before Hydra acts on it: problems are told while nothing has been created yet."""
+"""The command line, read before Hydra acts on it: problems are found while nothing has been created yet."""
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from daf.config import CONF_DIR, DAFConfig, daf_load_config
-from daf.config.compose import sweeper_class
+from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, Problem
+
+if TYPE_CHECKING:
+    from daf.config import DAFConfig
 
 #: Values of one swept key that are validated in advance.
 MOST_VALUES = 64
@@ -25,8 +27,7 @@ class CommandLine:
     Attributes:
         overrides: everything that is not a flag.
         multirun: whether `-m` was given.
-        help: whether `--help` was given.
-        only_informs: whether Hydra is to show something and run nothing (`--cfg`, `--info`, shell completion).
+        only_hydra: whether Hydra alone acts (`--cfg`, `--info`, shell completion, `--experimental-rerun`).
         config_dir: folder of the primary config.
         config_name: the primary config.
         extra_config_dir: the folder given as `--config-dir`, or None.
@@ -34,19 +35,19 @@ class CommandLine:
 
     overrides: tuple[str, ...]
     multirun: bool
-    help: bool
-    only_informs: bool
+    only_hydra: bool
     config_dir: Path
     config_name: str
-    extra_config_dir: str | None
+    extra_config_dir: Path | None
 
-    @functools.lru_cache(maxsize=1)  # noqa: B019  (one command line a process)
-    def configs(self) -> tuple[DAFConfig, ...]:
-        """The validated config; in a multirun one for every value of every swept key, the first combination first.
+    def configs(self) -> "tuple[DAFConfig, ...]":
+        """A multirun's validated configs: one for every value of every swept key, the first combination first.
 
         Raises:
             DAFConfigError: naming every problem at once.
         """
+        from daf.config import daf_load_config  # with the schemas, which `--cfg` does without
+
         configs: list[DAFConfig] = []
         problems: list[Problem] = []
         for overrides in self._combinations():
@@ -62,17 +63,19 @@ class CommandLine:
 
     def sweeper(self) -> str:
         """Class path of the sweeper that `-m` uses."""
-        own = [override for override in self.overrides if override.startswith("hydra")]
-        return sweeper_class(own, config_dir=self.config_dir, config_name=self.config_name)
+        from daf.config.compose import sweeper_class  # with the schemas, which `--cfg` does without
+
+        of_hydra = [override for override in self.overrides if override.startswith("hydra")]
+        return sweeper_class(of_hydra, config_dir=self.config_dir, config_name=self.config_name)
 
     def _combinations(self) -> Iterator[list[str]]:
         """Overrides without sweeps: the first value of each, then every other value beside the others' first."""
-        extra = [f"hydra.searchpath=[file://{Path(self.extra_config_dir).absolute()}]"] if self.extra_config_dir else []
-        values = [list(_values(text)) if self.multirun else [text] for text in self.overrides]
-        first = [own[0] for own in values]
+        extra = [f"hydra.searchpath=[file://{self.extra_config_dir.absolute()}]"] if self.extra_config_dir else []
+        values = [list(_values(text)) for text in self.overrides]
+        first = [of_key[0] for of_key in values]
         yield [*extra, *first]
-        for index, own in enumerate(values):
-            for value in own[1:MOST_VALUES]:
+        for index, of_key in enumerate(values):
+            for value in of_key[1:MOST_VALUES]:
                 yield [*extra, *first[:index], value, *first[index + 1 :]]
 
 
@@ -96,15 +99,24 @@ def _key(override: Override) -> str:
 
 
 def read_command_line(arguments: Sequence[str]) -> CommandLine:
-    """Reads Hydra's flags and overrides. Ends the process with exit code 2 on an unknown flag."""
+    """Reads Hydra's flags and overrides. Ends the process with exit code 2 on an unknown flag.
+
+    Raises:
+        DAFConfigError: a flag that needs another one, or a folder that is not there.
+    """
     parsed = get_args_parser().parse_args(list(arguments))
-    informs = (parsed.hydra_help, parsed.cfg, parsed.info, parsed.shell_completion)
+    if parsed.resolve and not parsed.cfg:
+        raise DAFConfigError([Problem("--resolve", "is only for --cfg.")])
+    shows = (parsed.hydra_help, parsed.cfg, parsed.info, parsed.shell_completion)
+    extra = Path(parsed.config_dir) if parsed.config_dir else None
+    if extra and not extra.is_dir():
+        raise DAFConfigError([Problem("--config-dir", f"there is no folder {str(extra)!r}.")])
     return CommandLine(
         overrides=tuple(parsed.overrides),
-        multirun=bool(parsed.multirun),
-        help=bool(parsed.help),
-        only_informs=any(informs),
+        # Hydra's other way to ask for it.
+        multirun=parsed.multirun or "hydra.mode=MULTIRUN" in parsed.overrides,
+        only_hydra=any(shows) or parsed.experimental_rerun is not None,
         config_dir=Path(parsed.config_path) if parsed.config_path else CONF_DIR,
         config_name=parsed.config_name or "config",
-        extra_config_dir=parsed.config_dir,
+        extra_config_dir=extra,
     )

@@ -1,7 +1,10 @@
 """`--help`: tasks, config groups and examples, read from the folder of the config."""
 
-from collections.abc import Iterator
+import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from daf.config.paths import CONF_DIR
 
 USAGE = """\
 daf_run: train, evaluate and track CoGames policies.
@@ -27,6 +30,18 @@ Results                          ./scripts/mlflow-ui
 
 Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
 """
+
+
+def asks_for_help(arguments: Sequence[str]) -> Path | None:
+    """The folder of the config to tell of where the arguments hold `--help`, else None.
+
+    Read without Hydra, whose import takes ten times as long as the help.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--help", "-h", action="store_true")
+    parser.add_argument("--config-path", "-cp", type=Path, default=CONF_DIR)
+    known, _ = parser.parse_known_args(list(arguments))
+    return known.config_path if known.help else None
 
 
 def help_text(config_dir: Path) -> str:

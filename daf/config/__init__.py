@@ -1,27 +1,36 @@
-"""The config of an experiment: its schemas, how it is composed, and how its problems are told."""
+"""The config of an experiment: its schemas, how it is composed, and how its problems are told.
 
-from daf.config.compose import CONF_DIR, daf_load_config, daf_save_config
-from daf.config.schemas import (
-    DAFAblationConfig,
-    DAFAnalysisConfig,
-    DAFBenchmarkConfig,
-    DAFComparisonConfig,
-    DAFConfig,
-    DAFEvaluationConfig,
-    DAFMissionConfig,
-    DAFObjectiveConfig,
-    DAFOptimizerConfig,
-    DAFParameterConfig,
-    DAFPartConfig,
-    DAFPolicyConfig,
-    DAFSweepConfig,
-    DAFTaskConfig,
-    DAFTournamentConfig,
-    DAFTrackingConfig,
-    DAFTrainingConfig,
-    DAFVariantConfig,
-    DAFVorConfig,
-)
+Schemas and Hydra are imported with the first name that is asked for: `--help` and `--cfg` need neither.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from daf.config.paths import CONF_DIR
+
+if TYPE_CHECKING:
+    from daf.config.compose import daf_load_config, daf_save_config
+    from daf.config.schemas import (
+        DAFAblationConfig,
+        DAFAnalysisConfig,
+        DAFBenchmarkConfig,
+        DAFComparisonConfig,
+        DAFConfig,
+        DAFEvaluationConfig,
+        DAFMissionConfig,
+        DAFObjectiveConfig,
+        DAFOptimizerConfig,
+        DAFParameterConfig,
+        DAFPartConfig,
+        DAFPolicyConfig,
+        DAFSweepConfig,
+        DAFTaskConfig,
+        DAFTournamentConfig,
+        DAFTrackingConfig,
+        DAFTrainingConfig,
+        DAFVariantConfig,
+        DAFVorConfig,
+    )
 
 __all__ = [
     "CONF_DIR",
@@ -47,3 +56,10 @@ __all__ = [
     "daf_load_config",
     "daf_save_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "compose" if name.startswith("daf_") else "schemas"
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)

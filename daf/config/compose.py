@@ -6,36 +6,40 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
 from daf.config.explain import explain_validation
+from daf.config.paths import CONF_DIR
 from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
 from daf.errors import DAFConfigError, Problem
 
-_PACKAGED = Path(__file__).parents[1] / "conf"
-#: The folder of the shipped config: inside the installed package, or beside it in a checkout.
-CONF_DIR = _PACKAGED if _PACKAGED.is_dir() else Path(__file__).parents[2] / "conf"
-
 
 @contextmanager
-def _hydra(config_dir: Path) -> Iterator[None]:
-    """Hydra's global state, set aside for a composition and put back."""
+def hydra_on(config_dir: Path, extra_dir: Path | None = None) -> Iterator[Hydra]:
+    """Hydra on a config folder, and on one more that goes before it; its global state is set aside and put back."""
     outer = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
+    version.setbase("1.3")
+    search_path = create_config_search_path(str(config_dir.resolve()))
+    if extra_dir is not None:
+        source = f"file://{extra_dir.absolute()}"
+        search_path.prepend(provider="command-line", path=source, anchor=SearchPathQuery(provider="schema"))
     try:
-        with initialize_config_dir(str(config_dir.resolve()), version_base="1.3"):
-            yield
+        yield Hydra.create_main_hydra2("daf", search_path)
     finally:
-        # Asked for again: initialize_config_dir puts another instance in place on its way out.
         GlobalHydra.instance().hydra = outer
 
 
@@ -68,13 +72,23 @@ def compose_unchecked(overrides: Sequence[str], *, config_dir: Path, config_name
     Raises:
         DAFConfigError: an override cannot be composed.
     """
-    with _hydra(config_dir):
+    with hydra_on(config_dir):
         return _compose(overrides, config_name)
+
+
+def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str) -> DictConfig:
+    """What Hydra composes for a single job, its own section `hydra` included.
+
+    Raises:
+        DAFConfigError: an override cannot be composed.
+    """
+    with _explained(overrides, config_name):
+        return hydra.compose_config(config_name, list(overrides), RunMode.RUN, from_shell=False)
 
 
 def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> str:
     """Class path of the sweeper that Hydra would use."""
-    with _hydra(config_dir):
+    with hydra_on(config_dir):
         return str(compose(config_name, list(overrides), return_hydra_config=True).hydra.sweeper._target_)
 
 
@@ -92,19 +106,23 @@ def daf_save_config(config: DAFConfig, path: str | Path) -> Path:
 
 
 def validate(composed: DictConfig) -> DAFConfig:
-    """Checks a composed config against the schemas.
+    """Checks a composed config, its section `hydra` aside, against the schemas.
 
     Raises:
         DAFConfigError: naming every problem at once.
     """
     try:
-        data = OmegaConf.to_container(composed, resolve=True)
+        data = {str(key): _resolved(value) for key, value in composed.items() if key != "hydra"}
     except OmegaConfBaseException as error:
         raise DAFConfigError([Problem(str(error.full_key or "config"), str(error).splitlines()[0])]) from error
     try:
         return DAFConfig.model_validate(data)
     except ValidationError as error:
         raise DAFConfigError(explain_validation(error)) from error
+
+
+def _resolved(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
 
 def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> DictConfig:
@@ -136,35 +154,53 @@ def _is_value(override: Override) -> bool:
 
 
 def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
-    try:
+    with _explained(overrides, config_name):
         return compose(config_name, list(overrides))
+
+
+@contextmanager
+def _explained(overrides: Sequence[str], config_name: str) -> Iterator[None]:
+    """Turns the error of a composition into the problems of its overrides."""
+    try:
+        yield
     except (HydraException, OmegaConfBaseException) as error:
-        raise DAFConfigError(_blame(overrides, config_name) or [Problem("config", _first_line(error))]) from error
+        raise DAFConfigError(
+            _blame(overrides, config_name, error) or [Problem("config", _first_line(error))]
+        ) from error
 
 
-def _blame(overrides: Sequence[str], config_name: str) -> list[Problem]:
+def _blame(overrides: Sequence[str], config_name: str, error: Exception) -> list[Problem]:
     """Finds the overrides that cannot be composed by trying each one beside the groups that can.
 
     What remains is validated too, so that the user sees all that is wrong at once.
     """
-    good: list[str] = []
-    bad: list[tuple[str, Exception]] = []
-    for override in sorted(overrides, key=lambda text: "." in text.partition("=")[0]):
-        try:
-            remaining = compose(config_name, [*good, override])
-        except (HydraException, OmegaConfBaseException) as error:
-            bad.append((override, error))
-        else:
-            good.append(override)
-    if not good:
-        remaining = compose(config_name)
+    bad, remaining = _bad_overrides(overrides, config_name, error)
     keys = list(_flatten(OmegaConf.to_container(remaining, resolve=False)))
     problems = [_explain_override(override, error, keys) for override, error in bad]
     try:
         validate(remaining)
-    except DAFConfigError as error:
-        problems.extend(error.problems)
+    except DAFConfigError as invalid:
+        problems.extend(invalid.problems)
     return problems
+
+
+def _bad_overrides(
+    overrides: Sequence[str], config_name: str, error: Exception
+) -> tuple[list[tuple[str, Exception]], DictConfig]:
+    """The overrides that cannot be composed with their errors, and what is composed of the others."""
+    if len(overrides) == 1:  # by far the most frequent, and known already
+        return [(overrides[0], error)], compose(config_name)
+    good: list[str] = []
+    bad: list[tuple[str, Exception]] = []
+    remaining = None
+    for override in sorted(overrides, key=lambda text: "." in text.partition("=")[0]):
+        try:
+            remaining = compose(config_name, [*good, override])
+        except (HydraException, OmegaConfBaseException) as failed:
+            bad.append((override, failed))
+        else:
+            good.append(override)
+    return bad, compose(config_name) if remaining is None else remaining
 
 
 def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) -> Problem:

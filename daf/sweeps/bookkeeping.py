@@ -14,7 +14,7 @@ from daf.sweeps.space import Compose, Space, trial_name
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import StoredStudy, report
 from daf.sweeps.trial import Intermediate, TrialJob, TrialOutcome, seeds_from
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ class Request:
             ValueError: a transform has no value.
         """
         assignments = self.space.suggest(trial, self.compose)
-        trial.set_user_attr("assignments", Redactor().tree(assignments))
+        trial.set_user_attr("assignments", redactor().tree(assignments))
         folder = _new_folder(self.output_dir, str(trial.number))
         # Reports must fall on the same steps in all trials, whatever they vary.
         sweep = self.config.sweep.model_copy(update={"report_every": report_every(self.config)})
         config = self.compose(assignments).model_copy(update={"output_dir": str(folder), "sweep": sweep})
-        trial.set_user_attr("config", Redactor().tree(config.model_dump(mode="json", exclude={"sweep"})))
+        trial.set_user_attr("config", redactor().tree(config.model_dump(mode="json", exclude={"sweep"})))
         trial.set_user_attr("output_dir", str(folder))
         tags = {"daf.trial.number": str(trial.number), "daf.trial.attempt": str(attempt)}
         job = self.with_run(replace(trial_job(config, trial_name(assignments), self.tracker.run_id), tags=tags))
@@ -181,7 +181,7 @@ class Trials:
     def _tell_failure(self, trial: "optuna.Trial", traceback: str, how: str) -> None:
         from optuna.trial import TrialState
 
-        trial.set_user_attr("failure", f"{how}: {Redactor().text(last_line(traceback))}")
+        trial.set_user_attr("failure", f"{how}: {redactor().text(last_line(traceback))}")
         self._stored.study.tell(trial, state=TrialState.FAIL)
         self._tell(f"trial {trial.number}: {how}: {last_line(traceback)}")
 
@@ -193,7 +193,7 @@ def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = 
     client, own = tracker.client, f"tags.mlflow.parentRunId = '{run_id}' and attributes.status = 'RUNNING'"
     try:
         if traceback:
-            client.log_text(run_id, Redactor().text(traceback), "traceback.txt")
+            client.log_text(run_id, redactor().text(traceback), "traceback.txt")
         client.set_terminated(run_id, status)
         for seed in client.search_runs([tracker.experiment_id], own):
             client.set_terminated(seed.info.run_id, status)

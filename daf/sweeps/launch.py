@@ -24,7 +24,7 @@ from daf.sweeps.state import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, default_storage, open_storage
 from daf.sweeps.trial import CheckJob, initializer, warm_up_tracking
 from daf.sweeps.winner import write_winner
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 
 if TYPE_CHECKING:
     import optuna
@@ -269,5 +269,5 @@ def _notes(
     if name and len(winner_files) > 1:
         notes.append(f"Run it: python -m daf.run experiment={name}")
     storage = request.config.sweep.storage or default_storage(request.config)
-    notes.append(Redactor().text(f"Study: {stored.name} in {storage}"))
+    notes.append(redactor().text(f"Study: {stored.name} in {storage}"))
     return notes

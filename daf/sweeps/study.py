@@ -19,7 +19,7 @@ from daf.sweeps.space import Space
 from daf.sweeps.strategies import make_pruner, make_sampler
 from daf.tasks import find_task
 from daf.tracking.provenance import flatten
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 from daf.tracking.store import project_dir, tracking_uri
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def identity(config: DAFConfig) -> dict[str, Any]:
         decisive |= {"vor"}
     data = config.model_dump(mode="json", include=decisive, exclude=FREE)  # type: ignore[arg-type]
     data["sweep"] = config.sweep.model_dump(mode="json", include=set(IDENTIFYING), exclude_defaults=True)
-    tree: dict[str, Any] = Redactor().tree(data)
+    tree: dict[str, Any] = redactor().tree(data)
     return tree
 
 
@@ -79,7 +79,7 @@ def open_storage(config: DAFConfig) -> "BaseStorage":
         try:
             return RDBStorage(address)
         except (ImportError, SQLAlchemyError) as error:
-            raise DAFConfigError([Problem("sweep.storage", Redactor().text(f"cannot be opened: {error}"))]) from error
+            raise DAFConfigError([Problem("sweep.storage", redactor().text(f"cannot be opened: {error}"))]) from error
     path = Path(address) if address else default_storage(config)
     path.parent.mkdir(parents=True, exist_ok=True)
     # By default a new process waits half a minute for one that was killed while it held the lock.

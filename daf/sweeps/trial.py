@@ -23,7 +23,7 @@ from daf.errors import DAFError, DAFTrainingDivergedError, Problem
 from daf.records import EpisodeRecord
 from daf.tasks import Task, find_task
 from daf.tracking.provenance import flatten
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
 
@@ -105,7 +105,7 @@ class TrialOutcome:
 
     def save(self, folder: Path) -> None:
         """Leaves it in the trial's folder, without the scores, so that it outlives whoever waits for it."""
-        facts = asdict(replace(self, scores=(), error=Redactor().text(self.error)))
+        facts = asdict(replace(self, scores=(), error=redactor().text(self.error)))
         partial = folder / f"{OUTCOME_FILE}.partial"
         partial.write_text(json.dumps(facts, indent=2) + "\n")
         partial.replace(folder / OUTCOME_FILE)
@@ -221,7 +221,7 @@ def _logged(tracker: Tracker) -> Iterator[None]:
 
 def _log_request(job: TrialJob, tracker: Tracker) -> None:
     """The trial's config. Where code, packages and machine come from stands in the parent run."""
-    data = Redactor().tree(job.config.model_dump(mode="json", exclude={"sweep"}))
+    data = redactor().tree(job.config.model_dump(mode="json", exclude={"sweep"}))
     tracker.log_params(dict(flatten(data)))
     tracker.log_text(yaml.safe_dump(data, sort_keys=False), "config.yaml")
     tracker.set_tags({**job.tags, "daf.task": job.config.task.name, "daf.output_dir": str(tracker.output_dir)})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -91,11 +91,11 @@ def _cpu_name() -> str:
 
 def log_provenance(tracker: Tracker, config: "DAFConfig", overrides: Sequence[str]) -> None:
     """Logs what a run is and where it comes from: config, overrides, code, packages, hardware, seeds."""
-    redactor = Redactor()
-    data = redactor.tree(config.model_dump(mode="json"))
+    redact = redactor()
+    data = redact.tree(config.model_dump(mode="json"))
     tracker.log_params(dict(flatten(data)))
     tracker.log_text(yaml.safe_dump(data, sort_keys=False), "config.yaml")
-    tracker.log_text("".join(f"{redactor.override(override)}\n" for override in overrides), "overrides.txt")
+    tracker.log_text("".join(f"{redact.override(override)}\n" for override in overrides), "overrides.txt")
     tracker.log_text(installed_packages(), "packages.txt")
     tags = {f"version.{name}": version for name, version in package_versions().items()}
     tags |= {f"hardware.{name}": fact for name, fact in hardware().items()}

@@ -1,7 +1,9 @@
 """What must never be told: secrets."""
 
+import functools
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 SECRET_KEY = re.compile(
@@ -23,12 +25,9 @@ class Redactor:
     """Blanks secrets: values under telling keys, credentials in addresses, and the values of secret-looking
     environment variables wherever they turn up."""
 
-    def __init__(self) -> None:
-        self._known = sorted(
-            {value for key, value in os.environ.items() if SECRET_KEY.search(key) and len(value) >= 6},
-            key=len,
-            reverse=True,
-        )
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        secrets = {value for key, value in environment.items() if SECRET_KEY.search(key) and len(value) >= 6}
+        self._known = sorted(secrets, key=len, reverse=True)
 
     def text(self, text: str) -> str:
         """The text without secrets."""
@@ -53,3 +52,13 @@ class Redactor:
         """A command-line override without secrets."""
         key, equals, value = override.partition("=")
         return f"{key}{equals}{self.value(key, value)}" if equals else self.text(override)
+
+
+def redactor() -> Redactor:
+    """The redactor of this process. A secret that its environment holds since a moment ago is known, too."""
+    return _redactor_of(tuple(os.environ.items()))
+
+
+@functools.lru_cache(maxsize=1)
+def _redactor_of(environment: tuple[tuple[str, str], ...]) -> Redactor:
+    return Redactor(dict(environment))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from daf.errors import DAFError
 from daf.execution.interrupts import interrupt_deferred
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,7 +30,7 @@ def ui_command(uri: str | None) -> str:
     """The command that shows the runs of a store in a browser."""
     if uri is None and (project_dir() / "scripts" / "mlflow-ui").is_file():
         return "./scripts/mlflow-ui"
-    return f"mlflow ui --backend-store-uri {Redactor().text(tracking_uri(uri))}"
+    return f"mlflow ui --backend-store-uri {redactor().text(tracking_uri(uri))}"
 
 
 def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
@@ -69,7 +69,7 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
             artifacts = (folder / "artifacts" / experiment).as_uri() if folder else None
             return client, str(client.create_experiment(experiment, artifact_location=artifacts))
     except MlflowException as error:
-        raise DAFError(f"cannot open the tracking store {Redactor().text(address)}: {error.message}") from error
+        raise DAFError(f"cannot open the tracking store {redactor().text(address)}: {error.message}") from error
 
 
 def _sqlite_folder(address: str) -> Path | None:

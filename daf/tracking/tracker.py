@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from daf.errors import DAFError, DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
 from daf.results import ResultTable
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -46,13 +46,12 @@ class Tracker:
         *,
         parent_run_id: str | None = None,
         run_id: str | None = None,
-        redactor: Redactor | None = None,
     ) -> None:
         self.client = client
         self.experiment_id = experiment_id
         self.output_dir = output_dir
         self.undelivered = 0
-        self._redactor = redactor or Redactor()
+        self._redactor = redactor()
         tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
         self._tables: list[dict[str, str]] = []
         self._started = time.time()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from daf.config import DAFConfig, daf_load_config, daf_save_config
-from daf.config.compose import CONF_DIR
+from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError
 
 

@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
+from daf.cli.exit_codes import exit_code
 from daf.execution.interrupts import interrupt_deferred
-from daf.run import _exit_code
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
@@ -51,5 +51,5 @@ def test_an_interrupt_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    assert _exit_code(interrupted) == 130
+    assert exit_code(interrupted) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"

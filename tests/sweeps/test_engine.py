@@ -164,9 +164,9 @@ MANY = [1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4, 7e-4, 8e-4, 9e-4]
 SCRIPT = """
 import sys
 from daf.config import daf_load_config
-from daf.run import _exit_code
+from daf.cli.exit_codes import exit_code
 from daf.sweeps import daf_launch_sweep
-sys.exit(_exit_code(lambda: daf_launch_sweep(daf_load_config(sys.argv[1]))))
+sys.exit(exit_code(lambda: daf_launch_sweep(daf_load_config(sys.argv[1]))))
 """
 
 

@@ -6,23 +6,23 @@ from pathlib import Path
 import pytest
 
 from daf.tracking.provenance import git_state
-from daf.tracking.redaction import Redactor
+from daf.tracking.redaction import redactor
 
 
 def test_secrets_are_blanked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOURNAMENT_TOKEN", "sesame-open-123")
-    redactor = Redactor()
-    assert redactor.value("policy.init_kwargs.api_key", "abc") == "***"
-    assert redactor.value("note", "it is sesame-open-123!") == "it is ***!"
-    assert redactor.text("http://user:pass@host/x") == "http://***@host/x"
-    assert redactor.text("db://host/x?password=abc&user=me") == "db://host/x?password=***&user=me"
-    assert redactor.tree({"a": {"password": "x"}, "b": ["sesame-open-123"]}) == {"a": {"password": "***"}, "b": ["***"]}
-    assert redactor.override("+policy.init_kwargs.token=abc") == "+policy.init_kwargs.token=***"
+    redact = redactor()
+    assert redact.value("policy.init_kwargs.api_key", "abc") == "***"
+    assert redact.value("note", "it is sesame-open-123!") == "it is ***!"
+    assert redact.text("http://user:pass@host/x") == "http://***@host/x"
+    assert redact.text("db://host/x?password=abc&user=me") == "db://host/x?password=***&user=me"
+    assert redact.tree({"a": {"password": "x"}, "b": ["sesame-open-123"]}) == {"a": {"password": "***"}, "b": ["***"]}
+    assert redact.override("+policy.init_kwargs.token=abc") == "+policy.init_kwargs.token=***"
 
 
 def test_what_only_sounds_secret_is_kept() -> None:
-    assert Redactor().value("policy.init_kwargs.token_dim", 3) == "3"
-    assert Redactor().tree({"tokens_dropped": 5.0, "token": None}) == {"tokens_dropped": 5.0, "token": None}
+    assert redactor().value("policy.init_kwargs.token_dim", 3) == "3"
+    assert redactor().tree({"tokens_dropped": 5.0, "token": None}) == {"tokens_dropped": 5.0, "token": None}
 
 
 def test_git_state_holds_commit_and_difference(tmp_path: Path) -> None:

@@ -35,4 +35,5 @@ Label = Annotated[str, StringConstraints(pattern=r"^[\w. :/-]+$")]
 class Schema(BaseModel):
     """Frozen, and closed to keys that it does not name."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    # Deferred, so that a section's validator is built once, as a part of the whole config's.
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)

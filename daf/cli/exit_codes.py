@@ -1,0 +1,39 @@
+"""What a shell script sees of an error: a message on standard error and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+
+
+def exit_code(action: Callable[[], None]) -> int:
+    """Runs an action and returns the process' exit code; what went wrong is printed on standard error."""
+    try:
+        action()
+    except (KeyboardInterrupt, DAFInterruptedError) as error:
+        print(f"\n{str(error) or 'Interrupted.'}", file=sys.stderr)
+        return DAFInterruptedError.exit_code
+    except BrokenPipeError:
+        # `daf_run --help | head`: the reader has seen enough. Nothing more may be written, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DAFError.exit_code
+    except Exception as error:
+        return _print_error(error)
+    return 0
+
+
+def _print_error(error: Exception) -> int:
+    # Only where something went wrong: they cost half of what `--help` takes.
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from daf.tracking.redaction import redactor
+
+    if isinstance(error, DAFError | HydraException | OmegaConfBaseException):
+        print(f"daf_run: {redactor().text(str(error))}", file=sys.stderr)
+        return error.exit_code if isinstance(error, DAFError) else DAFConfigError.exit_code
+    print(redactor().text("".join(traceback.format_exception(error))), file=sys.stderr)
+    print("daf_run: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
+    return DAFError.exit_code

@@ -1,0 +1,35 @@
+"""A composed config as a job of Hydra's, with its folder, its logging and its callbacks."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobStatus, configure_log, run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+
+def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Callable[[str], Any]) -> None:
+    """Does what `Hydra.run` does after its composition, and raises what the work raises.
+
+    Args:
+        composed: the config with Hydra's section.
+        work: takes the job's output folder, which exists by then.
+    """
+    composed.hydra.mode = RunMode.RUN
+    configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
+    callbacks = Callbacks(composed)
+    callbacks.on_run_start(config=composed, config_name=config_name)
+    done = run_job(
+        task_function=lambda _: work(HydraConfig.get().runtime.output_dir),
+        config=composed,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=callbacks),
+    )
+    callbacks.on_run_end(config=composed, config_name=config_name, job_return=done)
+    if done.status is JobStatus.FAILED:
+        # `return_value` would print a version of the error of its own first.
+        raise done._return_value
