@@ -13,6 +13,7 @@ from daf.tracking.tracker import Tracker
 from daf.visualization.replays.gif import daf_export_replay_gif
 from daf.visualization.replays.scene import daf_read_replay
 from daf.visualization.replays.viewer import Shown, daf_export_replay_html
+from daf.visualization.text import number_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +52,11 @@ def daf_record_replays(
     """
     recorded: list[RecordedEpisode] = []
     for number, (policy, mission) in enumerate(product(policies, missions), start=1):
-        own = [r for r in records if r.policies == (policy.name,) and r.mission_name == mission.name]
-        if own:
+        played = [r for r in records if r.policies == (policy.name,) and r.mission_name == mission.name]
+        if played:
             # Names may be equal once they are fit for a folder; the number is not.
             folder = tracker.output_dir / "replays" / f"{number}-{_slug(policy.name)}-{_slug(mission.name)}"
-            recorded += _record(config, choose_episodes(own), policy, mission, folder, tracker)
+            recorded += _record(config, choose_episodes(played), policy, mission, folder, tracker)
     return tuple(recorded)
 
 
@@ -85,7 +86,7 @@ def _record(
     for label, record in played.items():
         path = Path(str(record.replay_path)).rename(folder / f"{label}.json.z")
         replay = daf_read_replay(path)
-        about = f"seed {record.seed}, reward {record.reward():.4f} per agent"
+        about = f"seed {record.seed}, reward {number_text(record.reward())} per agent"
         names = tuple(record.policies[index] for index in record.assignments)
         shown.append(Shown(label=label, about=f"{label.capitalize()} episode: {about}", replay=replay, policies=names))
         gif = daf_export_replay_gif(replay, folder / f"{label}.gif", title=f"{title}: {label}, {about}")
@@ -126,8 +127,9 @@ def _play_again(
             continue
         if outcome.rewards != before.rewards:
             tracker.warn(
-                f"the {label} episode of {policy.name} (seed {before.seed}) earned {before.reward():.4f} in the"
-                f" evaluation and {outcome.reward():.4f} in the recording: it does not depend on its seed alone."
+                f"the {label} episode of {policy.name} (seed {before.seed}) earned {number_text(before.reward())}"
+                f" in the evaluation and {number_text(outcome.reward())} in the recording: it does not depend on its"
+                " seed alone."
             )
         yield label, outcome
 

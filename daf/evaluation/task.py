@@ -109,7 +109,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     replays = _record_replays(config, played.records, policies, missions, tracker)
     return EvaluationResult(
         objective=objective,
-        tables=(evaluation_table(summaries(played, config.level), played.missions, config.level),),
+        tables=(evaluation_table(_summaries(played, config.level), played.missions, config.level),),
         notes=(*tell_failures(played.failures, "evaluation"), *tell_timeouts(played.records), *replays),
         records=played.records,
         failures=played.failures,
@@ -139,7 +139,7 @@ def _objective(played: _Played) -> float:
     raise DAFError(f"no episode could be played by {tested[0]}. The first failed with:\n{traceback}")
 
 
-def summaries(played: _Played, level: float) -> list[RewardSummary]:
+def _summaries(played: _Played, level: float) -> list[RewardSummary]:
     """The rewards of every policy on every mission of which an episode was finished."""
     from daf.statistics import mean_with_interval
 

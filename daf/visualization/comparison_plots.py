@@ -9,7 +9,7 @@ import numpy as np
 
 from daf.visualization.findings import ComparisonFindings
 from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
-from daf.visualization.text import interval_heading, level_text, metric_label, pair_name, scope_name
+from daf.visualization.text import interval_heading, level_text, metric_label, pair_name, picture_text, scope_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,9 +88,8 @@ def _draw_mean(axes: "Axes", row: int, mean: float, interval: tuple[float, float
     if interval:
         axes.hlines(row - 0.08, *interval, color=colour, linewidth=2.2)
     axes.plot(mean, row - 0.08, MARKERS[row % len(MARKERS)], color=colour, markersize=7)
-    # Three decimals: the picture shows about as many.
-    label, place = f"{mean:.3f}", (mean, row - 0.12)
-    axes.annotate(label, place, (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=8)
+    place = (mean, row - 0.12)
+    axes.annotate(picture_text(mean), place, (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=8)
 
 
 def _label_rows(axes: "Axes", labels: Sequence[str], title: str) -> None:

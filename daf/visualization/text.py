@@ -21,6 +21,11 @@ def number_text(value: float | None, sign: str = "") -> str:
     return f"{value:{sign}.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
 
 
+def picture_text(value: float) -> str:
+    """A number inside a picture, which shows about three decimals."""
+    return f"{value:.3f}"
+
+
 def ratio_text(value: float | None, sign: str = "") -> str:
     """A number without a unit, such as an effect size or a probability, with two decimals; None is a dash.
 
