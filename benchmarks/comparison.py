@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import load_average, report
-from daf.comparison.scores import paired_scores
-from daf.comparison.task import Played, conclude
+from daf.comparison.compare import Played, conclude
+from daf.comparison.paired import paired_scores
 from daf.config import daf_load_config
 from daf.records import EpisodeRecord
 from daf.tracking.store import open_store

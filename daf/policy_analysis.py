@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
+from daf.bridge.inspection import Layer, policy_parts, time_policy, why_class_not_batched
+from daf.bridge.missions import agent_count
+from daf.bridge.policies import has_network, registered_policies
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import unique_names
 from daf.records import MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
 from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
+from daf.visualization.text import NO_VALUE, number_text
 
 #: Where policies are tried when nothing else is said: small, and known to every class.
 SMALL_MISSION = MissionSpec(name="cogsguard_arena.basic", cogs=2)
@@ -26,7 +31,7 @@ class AvailablePolicy:
     Attributes:
         trainable: whether it has a network.
         recurrent: whether that network carries a state from step to step; None without a network.
-        step_batch: whether the class acts for all agents in one call of its own.
+        step_batch: whether the class acts for all agents in one call.
         problem: why it cannot be used, in one line, or None.
     """
 
@@ -65,15 +70,10 @@ class PolicyAnalysis:
 
 def daf_list_available_policies(mission: MissionSpec = SMALL_MISSION) -> tuple[AvailablePolicy, ...]:
     """Every policy that CoGames registers, each loaded and tried for some steps of a mission, by name."""
-    from daf.bridge.policies import registered_policies
-
     return tuple(_available(name, path, mission) for name, path in sorted(registered_policies().items()))
 
 
 def _available(name: str, class_path: str, mission: MissionSpec) -> AvailablePolicy:
-    from daf.bridge.inspection import policy_parts, time_policy
-    from daf.bridge.policies import has_network
-
     spec = PolicySpec(name=name, class_path=class_path)
     parts, problem = None, None
     try:
@@ -100,34 +100,33 @@ def daf_analyze_policy(spec: PolicySpec, mission: MissionSpec = SMALL_MISSION) -
     Raises:
         Exception: whatever the policy raises when it is loaded or acts.
     """
-    from daf.bridge.inspection import policy_parts, time_policy, why_class_not_batched
-    from daf.bridge.missions import agent_count
-
     parts = policy_parts(mission, spec)
-    seconds = np.array(time_policy(mission, spec, WARM_UP_STEPS + TIMED_STEPS))
-    agents = agent_count(mission)
-    warm_up = min(WARM_UP_STEPS, len(seconds) // agents - 1)
-    timed = 1000 * seconds[warm_up * agents :]
+    timed = _action_times(mission, spec)
     low, median, high = np.quantile(timed, [0.05, 0.5, 0.95])
     return PolicyAnalysis(
         name=spec.name,
         class_path=parts.class_path,
         parameters=parts.parameters,
-        layers=tuple(
-            (
-                layer.name or "(top)",
-                layer.kind,
-                ", ".join("x".join(map(str, s)) for s in layer.shapes),
-                layer.parameters,
-            )
-            for layer in parts.layers
-        ),
+        layers=tuple(map(_layer_facts, parts.layers)),
         recurrent=parts.recurrent,
         why_not_batched=why_class_not_batched(mission, spec),
         action_ms=float(median),
         action_ms_range=(float(low), float(high)),
         timed_actions=len(timed),
     )
+
+
+def _action_times(mission: MissionSpec, spec: PolicySpec) -> NDArray[np.float64]:
+    """Milliseconds of every action after the first steps, in which caches fill."""
+    seconds = np.array(time_policy(mission, spec, WARM_UP_STEPS + TIMED_STEPS))
+    agents = agent_count(mission)
+    warm_up = min(WARM_UP_STEPS, len(seconds) // agents - 1)
+    return 1000 * seconds[warm_up * agents :]
+
+
+def _layer_facts(layer: Layer) -> tuple[str, str, str, int]:
+    shapes = ", ".join("x".join(map(str, shape)) for shape in layer.shapes)
+    return (layer.name or "(top)", layer.kind, shapes, layer.parameters)
 
 
 def daf_compare_policy_architectures(analyses: Sequence[PolicyAnalysis]) -> ResultTable:
@@ -139,8 +138,8 @@ def daf_compare_policy_architectures(analyses: Sequence[PolicyAnalysis]) -> Resu
             f"{analysis.parameters:,}",
             str(len(analysis.layers)),
             _yes_no(analysis.recurrent),
-            f"{analysis.action_ms:.3g}",
-            f"{analysis.action_ms_range[0]:.3g} to {analysis.action_ms_range[1]:.3g}",
+            number_text(analysis.action_ms),
+            " to ".join(map(number_text, analysis.action_ms_range)),
             str(analysis.timed_actions),
             "yes" if analysis.why_not_batched is None else f"no: {analysis.why_not_batched.partition(': ')[2]}",
         )
@@ -155,10 +154,9 @@ def daf_compare_policy_architectures(analyses: Sequence[PolicyAnalysis]) -> Resu
 
 def daf_show_policies(config: DAFConfig, tracker: Tracker) -> TaskResult:
     """Lists what CoGames offers, and analyses `evaluation.policies` (or `policy`) and `evaluation.baselines`."""
-    evaluation = config.evaluation
-    asked = (*(evaluation.policies or (config.policy,)), *evaluation.baselines)
     mission = config.mission_spec()
-    analyses = [daf_analyze_policy(spec, mission) for spec in unique_names([policy.spec() for policy in asked])]
+    policies = unique_names([policy.spec() for _, policy in played_policies(config)])
+    analyses = [daf_analyze_policy(spec, mission) for spec in policies]
     for analysis in analyses:
         tracker.log_metrics(
             {
@@ -194,7 +192,7 @@ def _layer_table(analysis: PolicyAnalysis) -> ResultTable:
 
 
 def _yes_no(value: bool | None) -> str:
-    return "-" if value is None else "yes" if value else "no"
+    return NO_VALUE if value is None else "yes" if value else "no"
 
 
 POLICIES = Task(name="policies", run=daf_show_policies, policies=played_policies)

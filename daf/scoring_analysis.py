@@ -1,8 +1,9 @@
-"""Scores of policies in mixed teams, and `task=vor`: value over replacement as `cogames.pickup` computes it."""
+"""Scores of policies in mixed teams: the season's, and value over replacement as `cogames.pickup` computes it."""
 
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import fmean
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daf.bridge import scoring
+from daf.bridge.missions import agent_count
 from daf.bridge.scoring import ScoredMatch
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
@@ -18,6 +20,8 @@ from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,16 +116,23 @@ def daf_compute_vor(
     Raises:
         ValueError: no seed was finished with and without the candidate.
     """
-    rng = rng or np.random.default_rng(0)
-    by_count = _by_count(records)
-    seeds = sorted(set.intersection(*({r.seed for r in own} for own in by_count.values()))) if by_count else []
-    scenarios = {count: [record for record in own if record.seed in seeds] for count, own in by_count.items()}
+    scenarios = by_candidate_agents(records)
+    groups = [{record.seed for record in group} for group in scenarios.values()]
+    seeds = set.intersection(*groups) if groups else set()
+    complete = {count: [r for r in group if r.seed in seeds] for count, group in scenarios.items()}
+    return _vor(complete, sorted(seeds), level, rng or np.random.default_rng(0))
+
+
+def _vor(
+    scenarios: Mapping[int, Sequence[EpisodeRecord]], seeds: Sequence[int], level: float, rng: np.random.Generator
+) -> Vor:
+    """The result of scenarios that hold one episode for each of `seeds`."""
     scores = scoring.vor_scores(scenarios)
     samples = vor_samples(scenarios)
-    replacement = np.array([fmean(record.rewards) for record in scenarios[0]])
-    estimate = _Estimator(level, rng)
+    replacement = _replacement(scenarios)
+    estimate = partial(estimate_over_seeds, level=level, rng=rng)
     return Vor(
-        mission=records[0].mission_name,
+        mission=scenarios[0][0].mission_name,
         seeds=tuple(seeds),
         replacement=estimate(replacement, scores.replacement_mean),
         counts=tuple(
@@ -136,9 +147,9 @@ def daf_compute_vor(
     )
 
 
-def vor_samples(scenarios: Mapping[int, Sequence[EpisodeRecord]]) -> dict[int, NDArray[np.float64]]:
+def vor_samples(scenarios: Mapping[int, Sequence[EpisodeRecord]]) -> dict[int, Array]:
     """For each number of agents of policy 0 the value over replacement on every seed; seeds in a common order."""
-    replacement = np.array([fmean(record.rewards) for record in scenarios[0]])
+    replacement = _replacement(scenarios)
     return {
         count: np.array([record.reward(0) for record in records]) - replacement
         for count, records in scenarios.items()
@@ -146,26 +157,33 @@ def vor_samples(scenarios: Mapping[int, Sequence[EpisodeRecord]]) -> dict[int, N
     }
 
 
-def overall_samples(samples: Mapping[int, NDArray[np.float64]]) -> NDArray[np.float64]:
+def overall_samples(samples: Mapping[int, Array]) -> Array:
     """The overall value over replacement on every seed: each number of agents weighs by itself."""
     return np.average(list(samples.values()), axis=0, weights=list(samples))
 
 
-def _candidate_agents(record: EpisodeRecord) -> int:
-    return record.assignments.count(0)
+def _replacement(scenarios: Mapping[int, Sequence[EpisodeRecord]]) -> Array:
+    """Mean reward of the team without policy 0, for each seed."""
+    return np.array([fmean(record.rewards) for record in scenarios[0]])
 
 
-@dataclass(frozen=True)
-class _Estimator:
-    """Puts intervals over seeds around values that are means of samples."""
+def by_candidate_agents(records: Sequence[EpisodeRecord]) -> dict[int, list[EpisodeRecord]]:
+    """The scenarios of a VOR: number of agents of policy 0 to its episodes, in the order of their seeds."""
+    scenarios: dict[int, list[EpisodeRecord]] = {}
+    for record in sorted(records, key=lambda record: record.seed):
+        scenarios.setdefault(record.assignments.count(0), []).append(record)
+    return scenarios
 
-    level: float
-    rng: np.random.Generator
 
-    def __call__(self, sample: NDArray[np.float64], value: float) -> "Estimate":
-        from daf.statistics import mean_with_interval
+def estimate_over_seeds(sample: Array, value: float, *, level: float, rng: np.random.Generator) -> "Estimate":
+    """`value`, the mean of a sample, with an interval over its seeds.
 
-        return replace(mean_with_interval(sample, level=self.level, rng=self.rng), value=value)
+    Args:
+        sample: one number for each seed, (E,), or for each mission and seed, (M, E).
+    """
+    from daf.statistics import mean_with_interval
+
+    return replace(mean_with_interval(sample, level=level, rng=rng), value=value)
 
 
 def vor_plans(
@@ -184,8 +202,6 @@ def vor_plans(
         episodes: for each number of the candidate's agents, from all down to none.
         seed: of the first episode, of the shuffling of seats, and of the map if `fixed_map`.
     """
-    from daf.bridge.missions import agent_count
-
     agents = agent_count(mission)
     played_on = replace(mission, map_seed=seed) if fixed_map else mission
     # One generator for all scenarios, and seats that are shuffled on from episode to episode: both as in pickup.
@@ -193,7 +209,7 @@ def vor_plans(
     plans = []
     for count in range(agents, -1, -1):
         pool_counts = daf_allocate_agents(agents - count, [1.0] * (len(policies) - 1))
-        seats = [index for index, own in enumerate([count, *pool_counts]) for _ in range(own)]
+        seats = [index for index, taken in enumerate([count, *pool_counts]) for _ in range(taken)]
         for episode in range(episodes):
             rng.shuffle(seats)
             plans.append(make_plan(played_on, policies, seats, seed + episode))
@@ -221,15 +237,8 @@ def vor_by_seed(records: Sequence[EpisodeRecord]) -> dict[tuple[str, int], float
     """(mission, seed) to the overall value over replacement; every scenario must be there on every seed."""
     values = {}
     for mission in dict.fromkeys(record.mission_name for record in records):
-        scenarios = _by_count([record for record in records if record.mission_name == mission])
+        scenarios = by_candidate_agents([record for record in records if record.mission_name == mission])
         seeds = [record.seed for record in scenarios[0]]
         for seed, value in zip(seeds, overall_samples(vor_samples(scenarios)), strict=True):
             values[mission, seed] = float(value)
     return values
-
-
-def _by_count(records: Sequence[EpisodeRecord]) -> dict[int, list[EpisodeRecord]]:
-    scenarios: dict[int, list[EpisodeRecord]] = {}
-    for record in sorted(records, key=lambda record: record.seed):
-        scenarios.setdefault(_candidate_agents(record), []).append(record)
-    return scenarios

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from daf.records import EpisodeRecord
+from daf.statistics import Comparison, PairedScores, compare
 
 
 def made_up_record(
@@ -27,10 +30,31 @@ def made_up_record(
         assignments=tuple(assignments),
         rewards=tuple(rewards),
         action_timeouts=(0,) * len(rewards),
-        stats={"game": dict(game or {}), "agent": [dict(own) for own in agents or [{}] * len(rewards)]},
+        stats={"game": dict(game or {}), "agent": [dict(stats) for stats in agents or [{}] * len(rewards)]},
         time_averaged_game_stats={},
         steps=steps,
         max_steps=steps,
         wall_time_s=0.0,
         backend="official",
     )
+
+
+def made_up_comparison(values: np.ndarray, metric: str = "reward") -> tuple[Comparison, PairedScores]:
+    """A comparison of scores, (policies, missions, seeds); policies are called a, b, ... and missions m0, m1, ..."""
+    policies, missions = tuple("abcdef"[: values.shape[0]]), tuple(f"m{i}" for i in range(values.shape[1]))
+    scores = PairedScores(
+        metric=metric, policies=policies, missions=missions, seeds=tuple(range(values.shape[2])), values=values
+    )
+    return compare(values, policies, missions, rng=np.random.default_rng(0)), scores
+
+
+def made_up_episode(
+    seed: int = 0,
+    *,
+    reward: float = 0.0,
+    agents: Sequence[Mapping[str, float]] = ({}, {}),
+    game: Mapping[str, float] | None = None,
+) -> EpisodeRecord:
+    """100 steps of one policy that controls all agents, with the stats that a test is about."""
+    seats, rewards = (0,) * len(agents), (reward,) * len(agents)
+    return made_up_record(seats, rewards, policies=("p",), seed=seed, game=game, agents=agents, steps=100)

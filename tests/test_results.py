@@ -9,7 +9,6 @@ from rich.console import Console
 
 from daf.results import ResultTable, TaskResult
 from daf.tasks import print_result
-from daf.visualization.text import level_text
 
 TABLE = ResultTable("Two | policies", ("policy", "reward"), (("a,b", "1.0"), ("<x>|y", "2.0")))
 
@@ -46,7 +45,3 @@ def test_a_result_is_told_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path:
     note = "failed with [/models/best.pt] [type=value_error] :warning:"
     print_result(TaskResult(objective=None, notes=(note,)), tmp_path / "[bold]", "run", None)
     assert note in capsys.readouterr().out
-
-
-def test_a_level_keeps_its_digits() -> None:
-    assert [level_text(level) for level in (0.95, 0.995, 0.9, 0.57)] == ["95%", "99.5%", "90%", "57%"]

@@ -238,7 +238,7 @@ def _give_infos(policy: "MultiAgentPolicy") -> "MultiAgentPolicy":
             agent._infos = {}
         return agent
 
-    policy.agent_policy = agent_policy  # type: ignore[method-assign]
+    policy.agent_policy = agent_policy
     return policy
 
 

@@ -2,17 +2,18 @@
 
 from daf.comparison.ablation import AblationResult, daf_policy_ablation
 from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
+from daf.comparison.compare import PolicyComparisonResult, daf_compare_policies
+from daf.comparison.paired import incomplete_notes, paired_scores
 from daf.comparison.publish import daf_publish_comparison
-from daf.comparison.scores import PairedScores, paired_scores
-from daf.comparison.task import ComparisonResult, daf_compare_policies
 from daf.comparison.tournament import TournamentResult, daf_run_tournament
 from daf.comparison.vor import VorResult, daf_compare_with_vor
+from daf.visualization.comparison_files import ComparisonReport
 
 __all__ = [
     "AblationResult",
     "BenchmarkResult",
-    "ComparisonResult",
-    "PairedScores",
+    "ComparisonReport",
+    "PolicyComparisonResult",
     "TournamentResult",
     "VorResult",
     "daf_benchmark_suite",
@@ -21,5 +22,6 @@ __all__ = [
     "daf_policy_ablation",
     "daf_publish_comparison",
     "daf_run_tournament",
+    "incomplete_notes",
     "paired_scores",
 ]

@@ -1,93 +1,55 @@
-"""A comparison as files and MLflow entries, under names that are the same for every comparison."""
+"""A comparison's findings as files and MLflow entries."""
 
-import dataclasses
-import json
-import re
-from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from daf.comparison.scores import PairedScores
-from daf.comparison.tables import full_tables, pairs_table, summary_table
-from daf.results import json_ready
 from daf.tracking.tracker import Tracker, metric_name
-from daf.visualization import (
-    daf_export_comparison_html,
-    daf_generate_leaderboard,
-    daf_plot_pair_differences,
-    daf_plot_performance_profiles,
-    daf_plot_policy_comparison,
-)
-from daf.visualization.text import ALL_MISSIONS
+from daf.visualization.comparison_files import ComparisonReport, findings_csv, findings_json
+from daf.visualization.comparison_plots import plot_findings
+from daf.visualization.comparison_tables import pairs_table, summary_table
+from daf.visualization.findings import ComparisonFindings
+from daf.visualization.leaderboard import daf_generate_leaderboard
+from daf.visualization.report import daf_export_comparison_html
+from daf.visualization.text import ALL_MISSIONS, pair_name
 
 if TYPE_CHECKING:
-    from daf.statistics import Comparison, PerformanceProfiles, SequentialComparison
+    from daf.statistics import Comparison, PairResult, Summary
 
-THRESHOLDS = 101
-
-
-def score_profiles(scores: PairedScores, level: float) -> "PerformanceProfiles":
-    """Performance profiles from just below the lowest score to the highest."""
-    from daf.statistics import performance_profiles
-
-    low, high = float(scores.values.min()), float(scores.values.max())
-    margin = (high - low or 1.0) / (THRESHOLDS - 1)
-    grid = np.linspace(low - margin, high, THRESHOLDS)
-    return performance_profiles(scores.values, scores.policies, grid, level=level)
+FOLDER = "comparison"
 
 
-def daf_publish_comparison(
-    comparison: "Comparison",
-    scores: PairedScores,
-    profiles: "PerformanceProfiles",
-    notes: Sequence[str],
-    tracker: Tracker,
-    *,
-    sequential: "SequentialComparison | None" = None,
-) -> Path:
+def daf_publish_comparison(findings: ComparisonFindings, tracker: Tracker) -> ComparisonReport:
     """Writes and logs everything that a comparison found.
 
     Below ``comparison/``: ``report.html``, ``comparison.json``, one CSV a table, the leaderboard, and the plots in
     ``plots/``. Means, differences and p-values become metrics; summary and pairs become MLflow tables, which its UI
     shows side by side for several runs.
-
-    Returns:
-        The folder.
     """
-    folder = tracker.output_dir / "comparison"
-    tables = full_tables(comparison, scores, profiles)
-    for name, table in tables.items():
-        tracker.log_text(table.to_csv(), f"comparison/{name}.csv")
-    data = {
-        "metric": scores.metric,
-        "notes": list(notes),
-        "seeds": list(scores.seeds),
-        "comparison": dataclasses.asdict(comparison),
-        "profiles": dataclasses.asdict(profiles),
-        "sequential": dataclasses.asdict(sequential) if sequential else None,
-    }
-    tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/comparison.json")
-    daf_generate_leaderboard(comparison, folder, metric=scores.metric)
-    for path in folder.glob("leaderboard.*"):
-        tracker.log_file(path, "comparison")
-    report = daf_export_comparison_html(
-        comparison,
-        folder / "report.html",
-        samples=scores.values,
-        seeds=scores.seeds,
-        profiles=profiles,
-        metric=scores.metric,
-        notes=notes,
-    )
-    tracker.log_file(report, "comparison")
-    for plot in _plots(comparison, scores, profiles, folder / "plots"):
-        tracker.log_file(plot, "comparison/plots")
+    report = _write(findings, tracker)
+    for path in (*report.leaderboard, report.html):
+        tracker.log_file(path, FOLDER)
+    for path in report.plots:
+        tracker.log_file(path, f"{FOLDER}/plots")
+    comparison = findings.comparison
     tracker.log_metrics(_metrics(comparison))
-    tracker.log_table(summary_table(comparison, scores.metric), "comparison/summary_table.json")
-    tracker.log_table(pairs_table(comparison), "comparison/pairs_table.json")
-    return folder
+    tracker.log_table(summary_table(comparison, findings.scores.metric), f"{FOLDER}/summary_table.json")
+    tracker.log_table(pairs_table(comparison), f"{FOLDER}/pairs_table.json")
+    return report
+
+
+def _write(findings: ComparisonFindings, tracker: Tracker) -> ComparisonReport:
+    """The files; the tracker blanks secrets in texts and logs them."""
+    folder = tracker.output_dir / FOLDER
+    tables = [tracker.log_text(text, f"{FOLDER}/{name}") for name, text in findings_csv(findings).items()]
+    data = tracker.log_text(findings_json(findings), f"{FOLDER}/comparison.json")
+    daf_generate_leaderboard(findings.comparison, folder, metric=findings.scores.metric)
+    return ComparisonReport(
+        folder=folder,
+        html=daf_export_comparison_html(findings, folder / "report.html"),
+        json=data,
+        tables=tuple(tables),
+        leaderboard=tuple(sorted(folder.glob("leaderboard.*"))),
+        plots=tuple(plot_findings(findings, folder / "plots")),
+    )
 
 
 def _metrics(comparison: "Comparison") -> dict[str, float]:
@@ -96,54 +58,30 @@ def _metrics(comparison: "Comparison") -> dict[str, float]:
         "comparison/significant_pairs": sum(p.significant for p in comparison.pairs if p.mission is None),
     }
     for summary in comparison.summaries:
-        end = (summary.policy, summary.mission or ALL_MISSIONS)
-        metrics[metric_name("comparison/mean", *end)] = summary.mean.value
-        metrics[metric_name("comparison/iqm", *end)] = summary.iqm.value
-        metrics[metric_name("comparison/sd", *end)] = summary.std
-        if summary.mean.interval:
-            metrics[metric_name("comparison/mean_low", *end)] = summary.mean.interval.low
-            metrics[metric_name("comparison/mean_high", *end)] = summary.mean.interval.high
+        metrics |= _summary_metrics(summary)
     for pair in comparison.pairs:
-        end = (f"{pair.first} - {pair.second}", pair.mission or ALL_MISSIONS)
-        metrics[metric_name("comparison/difference", *end)] = pair.difference.value
-        metrics[metric_name("comparison/hedges_g", *end)] = pair.hedges_g.value
-        metrics[metric_name("comparison/improvement", *end)] = pair.probability_of_improvement.value
-        if pair.p_value is not None:
-            metrics[metric_name("comparison/p", *end)] = pair.p_value
+        metrics |= _pair_metrics(pair)
     return metrics
 
 
-def _plots(comparison: "Comparison", scores: PairedScores, profiles: "PerformanceProfiles", folder: Path) -> list[Path]:
-    """Overall plots, and the policies on each of several missions under a name that other comparisons share."""
-    several = len(scores.missions) > 1
-    title = ALL_MISSIONS if several else scores.missions[0]
-    overall = [pair for pair in comparison.pairs if pair.mission is None]
-    metric = "mean reward per agent" if scores.metric == "reward" else scores.metric
-    plots = [
-        _plot_policies(comparison, scores, None, metric, title, folder / "policies.png"),
-        daf_plot_pair_differences(
-            overall, folder / "differences.png", level=comparison.level, metric=metric, title=title
-        ),
-        daf_plot_performance_profiles(
-            profiles, folder / "profiles.png", metric=metric, episodes=scores.values[0].size, title=title
-        ),
-    ]
-    for number, mission in enumerate(scores.missions if several else ()):
-        name = re.sub(r"[^\w.-]", "_", mission)
-        plots.append(_plot_policies(comparison, scores, number, metric, mission, folder / f"policies_{name}.png"))
-    return plots
+def _summary_metrics(summary: "Summary") -> dict[str, float]:
+    values = {"mean": summary.mean.value, "iqm": summary.iqm.value, "sd": summary.std}
+    if summary.mean.interval:
+        values |= {"mean_low": summary.mean.interval.low, "mean_high": summary.mean.interval.high}
+    return _under(values, summary.policy, summary.mission)
 
 
-def _plot_policies(
-    comparison: "Comparison", scores: PairedScores, mission: int | None, metric: str, title: str, path: Path
-) -> Path:
-    name = None if mission is None else scores.missions[mission]
-    means = {policy: comparison.summary(policy, name).mean for policy in scores.policies}
-    return daf_plot_policy_comparison(
-        {policy: scores.sample(number, mission).tolist() for number, policy in enumerate(scores.policies)},
-        path,
-        intervals={policy: (m.interval.low, m.interval.high) for policy, m in means.items() if m.interval},
-        level=comparison.level,
-        metric=metric,
-        title=title,
-    )
+def _pair_metrics(pair: "PairResult") -> dict[str, float]:
+    values = {
+        "difference": pair.difference.value,
+        "hedges_g": pair.hedges_g.value,
+        "improvement": pair.probability_of_improvement.value,
+    }
+    if pair.p_value is not None:
+        values["p"] = pair.p_value
+    return _under(values, pair_name(pair), pair.mission)
+
+
+def _under(values: dict[str, float], name: str, mission: str | None) -> dict[str, float]:
+    """Values under the names of their metrics."""
+    return {metric_name(f"comparison/{key}", name, mission or ALL_MISSIONS): value for key, value in values.items()}

@@ -15,7 +15,6 @@ from daf.execution.progress import progress
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.tracking.tracker import Tracker
 
-RELIABLE_EPISODES = 20
 # Workers take about five seconds to import what they need; one process plays this much in ten to twenty.
 AGENT_STEPS_WORTH_WORKERS = 100_000
 
@@ -114,15 +113,6 @@ def failure_notes(failures: Sequence[EpisodeFailure], folder: str) -> list[str]:
         f"{len(failures)} episodes failed, the first with {names} on {first.plan.mission.name}"
         f" (seed {first.plan.seed}): {first.reason}. All tracebacks: {folder}/failures.txt"
     ]
-
-
-def reliability(episodes: int, what: str = "seeds") -> list[str]:
-    """What the user is told about samples that are small for an interval."""
-    if episodes < 5:
-        return [f"no intervals: not enough {what} ({episodes} of 5)"]
-    if episodes < RELIABLE_EPISODES:
-        return [f"{episodes} {what}: intervals are only reliable from {RELIABLE_EPISODES} on"]
-    return []
 
 
 def log_episodes(

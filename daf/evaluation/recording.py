@@ -13,6 +13,7 @@ from daf.tracking.tracker import Tracker
 from daf.visualization.replays.gif import daf_export_replay_gif
 from daf.visualization.replays.scene import daf_read_replay
 from daf.visualization.replays.viewer import Shown, daf_export_replay_html
+from daf.visualization.text import number_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ def _draw(recordings: Sequence[Recording], folder: Path, title: str) -> list[Rec
     for recording in recordings:
         label, record = recording.label, recording.record
         replay = daf_read_replay(recording.replay)
-        about = f"seed {record.seed}, reward {record.reward():.4f} per agent"
+        about = f"seed {record.seed}, reward {number_text(record.reward())} per agent"
         names = tuple(record.policies[index] for index in record.assignments)
         shown.append(Shown(label=label, about=f"{label.capitalize()} episode: {about}", replay=replay, policies=names))
         gif = daf_export_replay_gif(replay, folder / f"{label}.gif", title=f"{title}: {label}, {about}")

@@ -1,9 +1,10 @@
 """`task=evaluate`: many policies on many missions, every policy on the same seeds."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,14 +13,17 @@ from daf.config.schemas import DAFConfig
 from daf.config.sections import OF_TRIALS
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import Played, failure_notes, log_episodes, play_with_progress, timeout_notes
+from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
 from daf.errors import DAFError
+from daf.evaluation.recording import daf_record_replays
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import ResultTable, TaskResult
+from daf.results import TaskResult
 from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
+from daf.visualization.evaluation_tables import episodes_csv, evaluation_table
 
-LEVEL = 0.95
+if TYPE_CHECKING:
+    from daf.statistics import Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,43 @@ class EvaluationResult(TaskResult):
         }
 
 
+@dataclass(frozen=True, kw_only=True)
+class RewardSummary:
+    """A policy's rewards on a mission.
+
+    Attributes:
+        episodes: how many were finished; at least one.
+        mean: mean reward per agent and episode, with its interval over episodes.
+        std: standard deviation over episodes; None for a single one.
+    """
+
+    policy: str
+    mission: str
+    episodes: int
+    mean: "Estimate"
+    std: float | None
+
+
+@dataclass(frozen=True)
+class _Played:
+    """The finished and the failed episodes of all policies on all missions."""
+
+    records: tuple[EpisodeRecord, ...]
+    failures: tuple[EpisodeFailure, ...]
+    policies: tuple[str, ...]
+    missions: tuple[str, ...]
+
+    def rewards(self, policy: str, mission: str) -> list[float]:
+        return [r.reward() for r in self.records if r.policies == (policy,) and r.mission_name == mission]
+
+    def cells(self) -> Iterator[tuple[str, str, list[float]]]:
+        """Policy, mission and rewards, where there are any; mission by mission."""
+        for mission in self.missions:
+            for policy in self.policies:
+                if rewards := self.rewards(policy, mission):
+                    yield policy, mission, rewards
+
+
 def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     """Plays `evaluation.episodes` episodes of every policy on every mission and logs records, summary and table.
 
@@ -61,104 +102,84 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     asked = evaluation.policies or (config.policy,)
     policies = unique_names([policy.spec() for policy in (*asked, *evaluation.baselines)])
     missions = mission_specs(config)
-    plans = [plan for policy in policies for mission in missions for plan in plan_episodes(config, mission, policy)]
     warn_about_untrained(policies, tracker)
-    result = _collect(play_with_progress(config, plans), policies, missions, tracker)
-    _log(result, tracker)
-    if result.objective is None:
-        traceback = next(failure.traceback for failure in result.failures if failure.plan.policies == (policies[0],))
-        raise DAFError(f"no episode could be played by {policies[0].name}. The first failed with:\n{traceback}")
-    if evaluation.replays:
-        from daf.evaluation.recording import daf_record_replays
+    played = _play(config, policies, missions)
+    records_path = _log(played, tracker)
+    objective = _objective(played)
+    replays = _record_replays(config, played.records, policies, missions, tracker)
+    return EvaluationResult(
+        objective=objective,
+        tables=(evaluation_table(_summaries(played, config.level), played.missions, config.level),),
+        notes=(*failure_notes(played.failures, "evaluation"), *timeout_notes(played.records), *replays),
+        records=played.records,
+        failures=played.failures,
+        policies=played.policies,
+        missions=played.missions,
+        records_path=records_path,
+    )
 
-        recorded = daf_record_replays(config, result.records, policies, missions, tracker)
-        viewers = dict.fromkeys(f"Replays: {episode.viewer}" for episode in recorded)
-        result = replace(result, notes=(*result.notes, *viewers))
-    return result
+
+def _play(config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec]) -> _Played:
+    plans = [plan for policy in policies for mission in missions for plan in plan_episodes(config, mission, policy)]
+    played = play_with_progress(config, plans)
+    return _Played(
+        records=played.records,
+        failures=played.failures,
+        policies=tuple(policy.name for policy in policies),
+        missions=tuple(mission.name for mission in missions),
+    )
 
 
-def _collect(
-    played: Played,
+def _objective(played: _Played) -> float:
+    """Mean reward of the first policy over all its episodes."""
+    tested = played.policies[:1]
+    if rewards := [record.reward() for record in played.records if record.policies == tested]:
+        return fmean(rewards)
+    traceback = next(failure.traceback for failure in played.failures if failure.plan.policies[0].name == tested[0])
+    raise DAFError(f"no episode could be played by {tested[0]}. The first failed with:\n{traceback}")
+
+
+def _summaries(played: _Played, level: float) -> list[RewardSummary]:
+    """The rewards of every policy on every mission of which an episode was finished."""
+    from daf.statistics import mean_with_interval
+
+    return [
+        RewardSummary(
+            policy=policy,
+            mission=mission,
+            episodes=len(rewards),
+            mean=mean_with_interval(rewards, level=level, rng=np.random.default_rng(0)),
+            std=float(np.std(rewards, ddof=1)) if len(rewards) > 1 else None,
+        )
+        for policy, mission, rewards in played.cells()
+    ]
+
+
+def _record_replays(
+    config: DAFConfig,
+    records: Sequence[EpisodeRecord],
     policies: Sequence[PolicySpec],
     missions: Sequence[MissionSpec],
     tracker: Tracker,
-) -> EvaluationResult:
-    records, failures = played.records, played.failures
-    names = tuple(policy.name for policy in policies)
-    mission_names = tuple(mission.name for mission in missions)
-    own = [record.reward() for record in records if record.policies == names[:1]]
-    return EvaluationResult(
-        objective=fmean(own) if own else None,
-        tables=(summary_table(records, names, mission_names),),
-        notes=(*failure_notes(failures, "evaluation"), *timeout_notes(records)),
-        records=records,
-        failures=failures,
-        policies=names,
-        missions=mission_names,
-        records_path=tracker.output_dir / "evaluation" / "episodes.jsonl",
-    )
+) -> list[str]:
+    """Where the replays can be seen, if any were asked for."""
+    if not config.evaluation.replays:
+        return []
+    recorded = daf_record_replays(config, records, policies, missions, tracker)
+    return list(dict.fromkeys(f"Replays: {episode.viewer}" for episode in recorded))
 
 
-def summary_table(records: Sequence[EpisodeRecord], policies: Sequence[str], missions: Sequence[str]) -> ResultTable:
-    """Mean reward per agent with its interval over episodes, for every policy and mission."""
-    rows = []
-    many = len(missions) > 1
-    for mission in missions:
-        for policy in policies:
-            own = [r for r in records if r.policies == (policy,) and r.mission_name == mission]
-            if own:
-                rows.append((policy, *([mission] if many else []), *_summary_cells(own)))
-    columns = ("episodes", "mean reward", f"{LEVEL:.0%} interval", "sd")
-    title = "Evaluation" if many else f"Evaluation on {missions[0]}"
-    return ResultTable(title, ("policy", *(["mission"] if many else []), *columns), tuple(rows))
-
-
-def _summary_cells(records: Sequence[EpisodeRecord]) -> tuple[str, ...]:
-    from daf.statistics import mean_with_interval
-
-    rewards = np.array([record.reward() for record in records])
-    interval = mean_with_interval(rewards, level=LEVEL, rng=np.random.default_rng(0)).interval
-    spread = f"{rewards.std(ddof=1):.4f}" if len(rewards) > 1 else "-"
-    return (
-        str(len(records)),
-        f"{rewards.mean():.4f}",
-        f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
-        spread,
-    )
-
-
-def _log(result: EvaluationResult, tracker: Tracker) -> None:
-    log_episodes(tracker, "evaluation", result.records, result.failures)
-    tracker.log_text(_records_csv(result.records), "evaluation/episodes.csv")
-    metrics: dict[str, float] = {}
-    for mission in result.missions:
-        for policy in result.policies:
-            rewards = list(result.rewards(policy, mission).values())
-            if rewards:
-                metrics[metric_name("evaluation/reward", policy, mission)] = fmean(rewards)
-    tracker.log_metrics(metrics)
-
-
-def _records_csv(records: Sequence[EpisodeRecord]) -> str:
-    """One row an episode: what was played, the reward, and every game and mean agent stat."""
-    import pandas as pd
-
-    rows = [
+def _log(played: _Played, tracker: Tracker) -> Path:
+    """Keeps records, failures and means with the run; returns where the records are."""
+    log_episodes(tracker, "evaluation", played.records, played.failures)
+    tracker.log_text(episodes_csv(played.records), "evaluation/episodes.csv")
+    tracker.log_metrics(
         {
-            "policy": " + ".join(record.policies),
-            "mission": record.mission,
-            "seed": record.seed,
-            "reward": record.reward(),
-            "steps": record.steps,
-            "timeouts": sum(record.action_timeouts),
-            "wall_time_s": record.wall_time_s,
-            "backend": record.backend,
-            **{f"game/{name}": value for name, value in record.stats["game"].items()},
-            **{f"agent/{name}": value for name, value in record.agent_stats().items()},
+            metric_name("evaluation/reward", policy, mission): fmean(rewards)
+            for policy, mission, rewards in played.cells()
         }
-        for record in records
-    ]
-    return pd.DataFrame(rows).to_csv(index=False)
+    )
+    return tracker.output_dir / "evaluation" / "episodes.jsonl"
 
 
 EVALUATE = Task(

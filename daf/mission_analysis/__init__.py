@@ -1,6 +1,8 @@
 """Missions and variants: which there are, what is wrong with them, and how policies behave on them."""
 
-from daf.mission_analysis.behaviour import Correlation, daf_analyze_mission, daf_metric_correlations, episode_behaviour
+from daf.mission_analysis.behaviour import episode_behaviour
+from daf.mission_analysis.behaviour_tables import daf_analyze_mission
+from daf.mission_analysis.correlations import Correlation, daf_metric_correlations
 from daf.mission_analysis.discovery import (
     Conflict,
     Mission,

@@ -1,46 +1,121 @@
-"""How policies behave on a mission, how often they succeed, and what goes with success: from episode records."""
+"""How policies behave on a mission, and how often they succeed: computed from episode records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from daf.evaluation.task import LEVEL
 from daf.records import EpisodeRecord
-from daf.results import ResultTable
-from daf.visualization.text import level_text
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from daf.statistics import Interval
+    from daf.statistics import Estimate
 
 RESOURCES = ("carbon", "oxygen", "germanium", "silicon")
 #: An agent is stuck if it once stood still for this share of the episode or longer.
 STUCK_SHARE = 0.5
-#: With fewer episodes than this, a rank correlation is noise and none is told.
-MIN_CORRELATION_EPISODES = 10
-#: What the simulator notes about itself.
-BOOKKEEPING = ("game/tokens_",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Correlation:
-    """Spearman's rank correlation of one metric with another over the episodes of one policy on one mission.
+class SuccessCriterion:
+    """When an episode is a success: if a metric exceeds a limit.
 
     Attributes:
-        interval: on Fisher's z scale with the standard error of Bonett and Wright (Psychometrika 65, 2000); None at
-            -1 and 1, where it has none.
-        p_value: of the test of no correlation, corrected for all metrics looked at (Benjamini and Hochberg 1995).
-        episodes: their number.
+        metric: a metric of `EpisodeRecord.value`.
+        threshold: the limit of every episode, or None for that of `reference`.
+        reference: seed to the limit of its episodes; an episode on another seed is not judged.
     """
 
-    metric: str
-    value: float
-    interval: "Interval | None"
-    p_value: float
+    metric: str = "reward"
+    threshold: float | None = None
+    reference: Mapping[int, float] | None = None
+
+    def limit(self, seed: int) -> float | None:
+        """What an episode on this seed has to exceed; None if it is not judged."""
+        return (self.reference or {}).get(seed) if self.threshold is None else self.threshold
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyBehaviour:
+    """How one policy behaved over its episodes on a mission.
+
+    Attributes:
+        episodes: their number.
+        means: every quantity of `episode_behaviour` to its mean over episodes.
+        metric: mean of the criterion's metric.
+        judged: number of episodes that the criterion judges.
+        successes: number of those that succeeded.
+        success_share: their share, with Wilson's interval, which holds its level near 0 and 1; None if none is judged.
+    """
+
     episodes: int
+    means: "dict[str, Estimate]"
+    metric: "Estimate"
+    judged: int
+    successes: int
+    success_share: "Estimate | None"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MissionBehaviour:
+    """How policies behaved on one mission.
+
+    Attributes:
+        mission: its full label, variants included.
+        criterion: what decided about success.
+        level: confidence level of the intervals.
+        policies: policy to its behaviour.
+    """
+
+    mission: str
+    criterion: SuccessCriterion
+    level: float
+    policies: dict[str, PolicyBehaviour]
+
+
+def mission_behaviour(
+    records: Mapping[str, Sequence[EpisodeRecord]], criterion: SuccessCriterion, *, move_energy: float, level: float
+) -> MissionBehaviour:
+    """What the episodes on one mission say about every policy that has some.
+
+    Args:
+        records: policy to its episodes on the mission.
+        move_energy: energy that a step costs.
+        level: confidence level of the intervals, whose unit is the episode.
+
+    Raises:
+        ValueError: no episodes, or neither threshold nor reference.
+    """
+    played = {policy: episodes for policy, episodes in records.items() if episodes}
+    if not played:
+        raise ValueError("no episodes to analyse")
+    if criterion.threshold is None and criterion.reference is None:
+        raise ValueError("success needs a threshold or a reference")
+    return MissionBehaviour(
+        mission=next(iter(played.values()))[0].mission,
+        criterion=criterion,
+        level=level,
+        policies={
+            policy: _policy_behaviour(episodes, criterion, move_energy, level) for policy, episodes in played.items()
+        },
+    )
+
+
+def _policy_behaviour(
+    records: Sequence[EpisodeRecord], criterion: SuccessCriterion, move_energy: float, level: float
+) -> PolicyBehaviour:
+    rows = [episode_behaviour(record, move_energy) for record in records]
+    limits = [(record.value(criterion.metric), criterion.limit(record.seed)) for record in records]
+    judged = [value > limit for value, limit in limits if limit is not None]
+    return PolicyBehaviour(
+        episodes=len(records),
+        means={name: _mean_amount(name, np.array([row[name] for row in rows]), level) for name in rows[0]},
+        metric=_mean(np.array([value for value, _ in limits]), level),
+        judged=len(judged),
+        successes=sum(judged),
+        success_share=_share(sum(judged), len(judged), level) if judged else None,
+    )
 
 
 def episode_behaviour(record: EpisodeRecord, move_energy: float) -> dict[str, float]:
@@ -66,10 +141,10 @@ def episode_behaviour(record: EpisodeRecord, move_energy: float) -> dict[str, fl
         "deaths per agent": stats.get("death", 0.0),
         "junctions held by cogs, mean over time": _junctions_held(record),
         "share of agents stuck": share(
-            lambda own: own.get("status.max_steps_without_motion", 0.0) >= STUCK_SHARE * record.steps
+            lambda agent: agent.get("status.max_steps_without_motion", 0.0) >= STUCK_SHARE * record.steps
         ),
-        "share of agents out of energy at the end": share(lambda own: own.get("energy.amount", 0.0) < move_energy),
-        "share of agents that died": share(lambda own: own.get("death", 0.0) > 0),
+        "share of agents out of energy at the end": share(lambda agent: agent.get("energy.amount", 0.0) < move_energy),
+        "share of agents that died": share(lambda agent: agent.get("death", 0.0) > 0),
         "actions timed out per agent": sum(record.action_timeouts) / len(agents),
     }
 
@@ -81,125 +156,26 @@ def _junctions_held(record: EpisodeRecord) -> float:
     return sum(n for name, n in held if name.endswith(ends) and not name.startswith("clips/")) / record.steps
 
 
-def daf_analyze_mission(
-    records: Mapping[str, Sequence[EpisodeRecord]],
-    *,
-    move_energy: float,
-    success_metric: str = "reward",
-    success_threshold: float | None = None,
-    reference: Mapping[int, float] | None = None,
-) -> ResultTable:
-    """How policies behave on one mission: means over episodes with intervals, and how often they succeed.
+def _mean(sample: NDArray[np.float64], level: float, low: float = -np.inf, high: float = np.inf) -> "Estimate":
+    """Mean of a sample of episodes, (E,), with an interval that ends at what a mean can be."""
+    from daf.statistics import Estimate, Interval, mean_with_interval
 
-    Args:
-        records: policy to its episodes on the mission.
-        move_energy: energy that a step costs.
-        success_metric: a metric of `EpisodeRecord.value`.
-        success_threshold: an episode succeeds if the metric exceeds this.
-        reference: seed to the value that the metric has to exceed instead, if there is no threshold.
-
-    Raises:
-        ValueError: no episodes, or neither threshold nor reference.
-    """
-    if not any(records.values()):
-        raise ValueError("no episodes to analyse")
-    if success_threshold is None and reference is None:
-        raise ValueError("success needs a threshold or a reference")
-    first = next(own[0] for own in records.values() if own)
-    policies = [policy for policy, own in records.items() if own]
-    told = [_Column(own, move_energy, success_metric) for own in records.values() if own]
-    limit = "noop's on the same seed" if success_threshold is None else f"{success_threshold:g}"
-    rows = [(name, *(column.cell(name) for column in told)) for name in told[0].names]
-    rows.append(("episodes", *(str(len(records[policy])) for policy in policies)))
-    success = [_successes(records[policy], success_metric, success_threshold, reference) for policy in policies]
-    rows.append((f"success: {success_metric} > {limit}", *(_share_cell(*counts) for counts in success)))
-    title = f"Behaviour on {first.mission} ({level_text(LEVEL)} intervals over episodes)"
-    return ResultTable(title, ("behaviour", *policies), tuple(rows))
-
-
-def _successes(
-    records: Sequence[EpisodeRecord], metric: str, threshold: float | None, reference: Mapping[int, float] | None
-) -> tuple[int, int]:
-    """Successful episodes, and those that could be judged."""
-    limits = {r.seed: threshold for r in records} if threshold is not None else dict(reference or {})
-    judged = [r for r in records if r.seed in limits]
-    return sum(r.value(metric) > limits[r.seed] for r in judged), len(judged)
-
-
-class _Column:
-    """One policy's column of the table."""
-
-    def __init__(self, records: Sequence[EpisodeRecord], move_energy: float, metric: str) -> None:
-        self._behaviour = [episode_behaviour(record, move_energy) for record in records]
-        self._metric = f"mean {metric}", np.array([record.value(metric) for record in records])
-        self.names = (*self._behaviour[0], self._metric[0])
-
-    def cell(self, name: str) -> str:
-        """Mean over episodes with its interval."""
-        if name == self._metric[0]:
-            return _mean_cell(self._metric[1], -np.inf, np.inf)
-        # Amounts are not negative and shares end at 1, and so do their means.
-        return _mean_cell(np.array([row[name] for row in self._behaviour]), 0, 1 if "share" in name else np.inf)
-
-
-def _mean_cell(sample: "NDArray[np.float64]", least: float, most: float) -> str:
-    from daf.statistics import mean_with_interval
-
-    interval = mean_with_interval(sample, level=LEVEL, rng=np.random.default_rng(0)).interval
+    estimate = mean_with_interval(sample, level=level, rng=np.random.default_rng(0))
+    interval = estimate.interval
     if interval is None or interval.low == interval.high:
-        return f"{sample.mean():.3g}"
-    return f"{sample.mean():.3g} ({max(interval.low, least):.3g} to {min(interval.high, most):.3g})"
+        return Estimate(estimate.value)
+    return Estimate(estimate.value, Interval(max(interval.low, low), min(interval.high, high), level))
 
 
-def _share_cell(successes: int, episodes: int) -> str:
-    """A share with Wilson's interval, which holds its level near 0 and 1."""
+def _mean_amount(name: str, sample: NDArray[np.float64], level: float) -> "Estimate":
+    # Amounts are not negative and shares end at 1, and so do their means.
+    return _mean(sample, level, 0, 1 if "share" in name else np.inf)
+
+
+def _share(successes: int, episodes: int, level: float) -> "Estimate":
     from scipy.stats import binomtest
 
-    if not episodes:
-        return "-"
-    low, high = binomtest(successes, episodes).proportion_ci(LEVEL, method="wilson")
-    return f"{successes / episodes:.0%} ({low:.0%} to {high:.0%}), {successes} of {episodes}"
+    from daf.statistics import Estimate, Interval
 
-
-def daf_metric_correlations(
-    records: Sequence[EpisodeRecord], metric: str = "reward", *, level: float = LEVEL
-) -> tuple[Correlation, ...]:
-    """Spearman's correlation of every metric that varies with `metric`, the strongest first.
-
-    Give it episodes of one policy on one mission: over several, a correlation would mostly tell them apart.
-
-    Raises:
-        ValueError: fewer than `MIN_CORRELATION_EPISODES` episodes.
-    """
-    from scipy import stats
-
-    from daf.statistics import Interval
-
-    episodes = len(records)
-    if episodes < MIN_CORRELATION_EPISODES:
-        raise ValueError(f"not enough episodes for correlations ({episodes} of {MIN_CORRELATION_EPISODES})")
-    target = np.array([record.value(metric) for record in records])
-    metrics = {name: np.array([record.value(name) for record in records]) for name in _metric_names(records)}
-    varying = {name: own for name, own in metrics.items() if name != metric and np.ptp(own) > 0}
-    if not np.ptp(target) or not varying:
-        return ()
-    results = {name: stats.spearmanr(own, target) for name, own in varying.items()}
-    corrected = stats.false_discovery_control([float(result.pvalue) for result in results.values()])
-    found = []
-    for (name, result), p_value in zip(results.items(), corrected, strict=True):
-        rho = float(result.statistic)
-        reach = stats.norm.ppf((1 + level) / 2) * np.sqrt((1 + rho**2 / 2) / (episodes - 3))
-        interval = None
-        if abs(rho) < 1 - 1e-9:
-            low, high = np.tanh(np.arctanh(rho) + np.array([-reach, reach]))
-            interval = Interval(float(low), float(high), level)
-        found.append(Correlation(metric=name, value=rho, interval=interval, p_value=float(p_value), episodes=episodes))
-    return tuple(sorted(found, key=lambda one: (-abs(one.value), one.metric)))
-
-
-def _metric_names(records: Sequence[EpisodeRecord]) -> list[str]:
-    names = {"reward", "steps"}
-    for record in records:
-        names |= {f"game/{name}" for name in record.stats["game"]}
-        names |= {f"agent/{name}" for own in record.stats["agent"] for name in own}
-    return sorted(name for name in names if not name.startswith(BOOKKEEPING))
+    low, high = binomtest(successes, episodes).proportion_ci(level, method="wilson")
+    return Estimate(successes / episodes, Interval(float(low), float(high), level))

@@ -4,9 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
+from daf.bridge.catalogue import catalogue
+from daf.bridge.inspection import mission_facts, reward_variant_names
+from daf.bridge.missions import mission_digest, why_unplayable
 from daf.config.names import expand_missions
 from daf.records import MissionSpec
-from daf.results import ResultTable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +58,12 @@ class Conflict:
     problem: str
 
 
-Told = Callable[[int, str], None]
+#: Takes the number of things done and the name of the last.
+OnDone = Callable[[int, str], None]
 
 
 def daf_list_missions(
-    patterns: Sequence[str] = (), *, check: bool = False, on_mission: Told | None = None
+    patterns: Sequence[str] = (), *, check: bool = False, on_mission: OnDone | None = None
 ) -> tuple[Mission, ...]:
     """Missions by full name, pattern or set; all that CoGames knows if nothing is named.
 
@@ -69,8 +72,6 @@ def daf_list_missions(
             a fraction of a second, for the largest map 20 s.
         on_mission: called with the number of missions done and the name of the last.
     """
-    from daf.bridge.catalogue import catalogue
-
     names = expand_missions(list(patterns)) if patterns else list(catalogue().missions)
     found = []
     for done, name in enumerate(names, start=1):
@@ -81,10 +82,6 @@ def daf_list_missions(
 
 
 def _mission(name: str, check: bool) -> Mission:
-    from daf.bridge.catalogue import catalogue
-    from daf.bridge.inspection import mission_facts
-    from daf.bridge.missions import why_unplayable
-
     spec = MissionSpec(name=name)
     facts = mission_facts(spec)
     problem = why_unplayable(spec) if check else None
@@ -102,17 +99,11 @@ def _mission(name: str, check: bool) -> Mission:
 
 def daf_list_variants(mission: MissionSpec, names: Sequence[str] = ()) -> tuple[Variant, ...]:
     """Variants (all that CoGames knows if none is named), each tried on a mission on top of those that it has."""
-    from daf.bridge.catalogue import catalogue
-    from daf.bridge.missions import mission_digest
-
     plain = mission_digest(mission)
     return tuple(_variant(name, mission, plain) for name in names or catalogue().variants)
 
 
 def _variant(name: str, mission: MissionSpec, plain: str) -> Variant:
-    from daf.bridge.inspection import reward_variant_names
-    from daf.bridge.missions import mission_digest, why_unplayable
-
     spec = replace(mission, variants=(*mission.variants, name))
     problem = why_unplayable(spec)
     return Variant(
@@ -124,11 +115,9 @@ def _variant(name: str, mission: MissionSpec, plain: str) -> Variant:
 
 
 def daf_find_variant_conflicts(
-    mission: MissionSpec, variants: Sequence[str], *, on_pair: Told | None = None
+    mission: MissionSpec, variants: Sequence[str], *, on_pair: OnDone | None = None
 ) -> tuple[Conflict, ...]:
     """Pairs of variants, in both orders, with which a mission cannot be played. A pair takes about 0.1 s."""
-    from daf.bridge.missions import why_unplayable
-
     conflicts = []
     for done, pair in enumerate(permutations(variants, 2), start=1):
         problem = why_unplayable(replace(mission, variants=(*mission.variants, *pair)))
@@ -137,40 +126,3 @@ def daf_find_variant_conflicts(
         if on_pair:
             on_pair(done, " + ".join(pair))
     return tuple(conflicts)
-
-
-def mission_table(missions: Sequence[Mission], checked: bool) -> ResultTable:
-    rows = tuple(
-        (
-            mission.name,
-            ", ".join(mission.sets) or "-",
-            str(mission.agents),
-            f"{mission.max_steps:,}",
-            "x".join(map(str, mission.map_size)) if mission.map_size else "-",
-            *([_playable(mission)] if checked else []),
-        )
-        for mission in missions
-    )
-    columns = ("mission", "sets", "agents", "max_steps", "map", *(["playable"] if checked else []))
-    return ResultTable("Missions", columns, rows)
-
-
-def _playable(mission: Mission) -> str:
-    if mission.problem is None:
-        return "yes"
-    return f"with mission.cogs={mission.playable_cogs}" if mission.playable_cogs else f"no: {mission.problem}"
-
-
-def variant_table(mission: MissionSpec, variants: Sequence[Variant]) -> ResultTable:
-    def effect(variant: Variant) -> str:
-        if variant.problem:
-            return f"cannot be played: {variant.problem}"
-        return "changes the mission" if variant.changes else "changes nothing"
-
-    rows = tuple((variant.name, "reward" if variant.reward else "mission", effect(variant)) for variant in variants)
-    return ResultTable(f"Variants on {mission.name}", ("variant", "kind", "effect"), rows)
-
-
-def conflict_table(mission: MissionSpec, conflicts: Sequence[Conflict]) -> ResultTable:
-    rows = tuple((conflict.first, conflict.second, conflict.problem) for conflict in conflicts)
-    return ResultTable(f"Variants that conflict on {mission.name}", ("first", "then", "problem"), rows)

@@ -4,9 +4,10 @@ The unit is the episode, paired by seed; missions are strata of equal weight. No
 and the random ones take a numpy Generator.
 """
 
-from daf.statistics.comparison import compare, compare_two, mean_with_interval
+from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_with_interval
 from daf.statistics.effects import Effect, paired_effects
-from daf.statistics.profiles import performance_profiles
+from daf.statistics.estimates import reliability
+from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
     Estimate,
@@ -18,14 +19,17 @@ from daf.statistics.results import (
     Summary,
     TestResult,
 )
+from daf.statistics.scores import PairedScores
 from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
+    "NORMAL_THEORY",
     "Comparison",
     "Effect",
     "Estimate",
     "Interval",
     "PairResult",
+    "PairedScores",
     "PerformanceProfiles",
     "SequentialComparison",
     "SequentialPair",
@@ -37,5 +41,7 @@ __all__ = [
     "mean_with_interval",
     "paired_effects",
     "performance_profiles",
+    "reliability",
+    "score_profiles",
     "sequential_comparison",
 ]

@@ -1,13 +1,13 @@
 """The comparison of policies on shared missions, from an array of scores to everything a report needs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from daf.statistics import estimates, significance
-from daf.statistics.estimates import MIN_EPISODES, RELIABLE_EPISODES, Indices
+from daf.statistics.estimates import MIN_EPISODES, Indices, reliability
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import Comparison, Estimate, PairResult, Summary, TestResult
 from daf.statistics.significance import FamilyTests
@@ -83,20 +83,15 @@ def compare(
     ValueError for wrong shapes, names that do not match, scores that are not finite or a level outside 0.5 to 1.
     """
     array = checked_scores(scores, policy_names, mission_names)
-    scope = _Scope(tuple(policy_names), all_pairs(len(array)), checked_level(level), paired, rng)
+    scope = Scope(tuple(policy_names), all_pairs(len(array)), checked_level(level), paired, rng)
     summaries, pairs = scope.results(array, None, scope.family(array, pool_missions=True))
     if len(mission_names) == 1:
         summaries += [replace(summary, mission=mission_names[0]) for summary in summaries]
         pairs += [replace(pair, mission=mission_names[0]) for pair in pairs]
     else:
-        decided = scope.family(array, pool_missions=False)
-        count = scope.pairs.shape[1]
-        for number, mission in enumerate(mission_names):
-            rows = slice(number * count, (number + 1) * count)
-            own = FamilyTests(decided.tests[rows], decided.p_values[rows], decided.by_rotation)
-            more_summaries, more_pairs = scope.results(array[:, [number]], mission, own)
-            summaries += more_summaries
-            pairs += more_pairs
+        for of_mission in scope.mission_results(array, mission_names):
+            summaries += of_mission[0]
+            pairs += of_mission[1]
     warnings = [text for summary in summaries for text in summary.warnings]
     warnings += [text for pair in pairs for text in pair.warnings]
     return Comparison(
@@ -144,8 +139,11 @@ def mean_with_interval(sample: ArrayLike, *, level: float = 0.95, rng: np.random
 
 
 @dataclass(frozen=True)
-class _Scope:
-    """What is the same for the overall results and for each mission."""
+class Scope:
+    """What is the same for the overall results and for each mission.
+
+    `pairs`: the policy numbers of all pairs, (2, K). The rest as in `compare`.
+    """
 
     policies: tuple[str, ...]
     pairs: Indices
@@ -177,11 +175,21 @@ class _Scope:
         if episodes >= MIN_EPISODES:
             bounds = estimates.mean_bounds(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
             bca = estimates.bca_intervals(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
-        warnings = _reliability(missions, episodes)
+        warnings = reliability(episodes if episodes < MIN_EPISODES else missions * episodes)
         return (
             self._summaries(scores, mission, bounds[:, :count], bca[:, :count], warnings),
             self._pairs(scores, mission, bounds[:, count:], bca[:, count:], warnings, family),
         )
+
+    def mission_results(
+        self, scores: Array, missions: Sequence[str]
+    ) -> Iterator[tuple[list[Summary], list[PairResult]]]:
+        """Summaries and pairs of (P, M, E) scores mission by mission; the tests of all missions are one family."""
+        family, count = self.family(scores, pool_missions=False), self.pairs.shape[1]
+        for number, mission in enumerate(missions):
+            rows = slice(number * count, (number + 1) * count)
+            tests = FamilyTests(family.tests[rows], family.p_values[rows], family.by_rotation)
+            yield self.results(scores[:, [number]], mission, tests)
 
     def _summaries(
         self, scores: Array, mission: str | None, means: Array, iqms: Array, warnings: tuple[str, ...]
@@ -239,14 +247,6 @@ class _Scope:
                 )
             )
         return results
-
-
-def _reliability(missions: int, episodes: int) -> tuple[str, ...]:
-    if episodes < MIN_EPISODES:
-        return (significance.not_enough(episodes, MIN_EPISODES),)
-    if missions * episodes < RELIABLE_EPISODES:
-        return (f"{missions * episodes} episodes: intervals are only reliable from {RELIABLE_EPISODES} on",)
-    return ()
 
 
 def _doubts(variances: Array, iqm_bounds: Array, episodes: int) -> list[str]:

@@ -25,6 +25,23 @@ _TRIM = 0.25
 Indices = NDArray[np.int64]
 
 
+def not_enough(count: int, needed: int, what: str = "episodes") -> str:
+    """The one wording for too little data."""
+    return f"not enough {what} ({count} of {needed})"
+
+
+def reliability(count: int, what: str = "episodes") -> tuple[str, ...]:
+    """What is said about a sample of `count` that is small for an interval; nothing from 20 on.
+
+    `what`: the units of the sample, in the plural.
+    """
+    if count < MIN_EPISODES:
+        return (not_enough(count, MIN_EPISODES, what),)
+    if count < RELIABLE_EPISODES:
+        return (f"{count} {what}: intervals are only reliable from {RELIABLE_EPISODES} on",)
+    return ()
+
+
 def estimate(value: float, bounds: ArrayLike, level: float) -> Estimate:
     """An estimate with its interval, without one where the two bounds are not finite."""
     low, high = np.asarray(bounds, dtype=np.float64).tolist()
@@ -91,7 +108,7 @@ def standardised(means: Array, variances: Array, pairs: Indices) -> Array:
     """Cohen's d of all pairs (1988): difference of means over the root of the two policies' average variance.
 
     (P, ...) moments give (K, ...). Seeds being paired does not enter the denominator (d_av of Cumming 2012), so that d
-    tells how far apart two policies are on the scale on which a policy's own episodes differ. 0 where the means are
+    says how far apart two policies are on the scale on which the episodes of one policy differ. 0 where the means are
     equal, infinite where they differ and nothing varies.
     """
     first, second = pairs
@@ -122,8 +139,8 @@ def bca_intervals(scores: Array, pairs: Indices, *, paired: bool, level: float, 
         """`numbers`: the resampled episodes of each mission, in unpaired data of each policy's each mission."""
         means, variances, iqms = [], [], []
         for policy in range(policies):
-            own = numbers if paired else numbers[policy * missions : (policy + 1) * missions]
-            drawn = [scores[policy, mission][own[mission]] for mission in range(missions)]
+            episodes_of = numbers if paired else numbers[policy * missions : (policy + 1) * missions]
+            drawn = [scores[policy, mission][episodes_of[mission]] for mission in range(missions)]
             means.append(sum(sample.mean(axis=-1) for sample in drawn) / missions)
             variances.append(sum(sample.var(axis=-1, ddof=1) for sample in drawn) / missions)
             iqms.append(sum(iqm(sample) for sample in drawn) / missions)

@@ -9,6 +9,9 @@ from scipy import stats
 from daf.statistics.comparison import checked_level, checked_scores
 from daf.statistics.resampling import Array
 from daf.statistics.results import PerformanceProfiles
+from daf.statistics.scores import PairedScores
+
+THRESHOLDS = 101
 
 
 def performance_profiles(
@@ -38,6 +41,14 @@ def performance_profiles(
         high=_rows(centre + width),
         level=level,
     )
+
+
+def score_profiles(scores: PairedScores, *, level: float = 0.95) -> PerformanceProfiles:
+    """Performance profiles from just below the lowest score to the highest."""
+    low, high = float(scores.values.min()), float(scores.values.max())
+    margin = (high - low or 1.0) / (THRESHOLDS - 1)
+    grid = np.linspace(low - margin, high, THRESHOLDS)
+    return performance_profiles(scores.values, scores.policies, grid, level=level)
 
 
 def _rows(table: Array) -> tuple[tuple[float, ...], ...]:

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from daf.statistics.comparison import all_pairs, checked_level, checked_scores, paired_differences
-from daf.statistics.estimates import RELIABLE_EPISODES, estimate
+from daf.statistics.estimates import RELIABLE_EPISODES, estimate, not_enough
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import Estimate, SequentialComparison, SequentialPair
-from daf.statistics.significance import holm, not_enough
+from daf.statistics.significance import holm
 
 MIN_SEQUENTIAL_EPISODES = 10  # with fewer, discrete scores were measured to break the error rate
 
@@ -45,24 +45,31 @@ def sequential_comparison(
     """
     missions = [str(number) for number in range(np.shape(scores)[1])] if np.ndim(scores) == 3 else []
     array = checked_scores(scores, policy_names, missions)
-    alpha = 1 - checked_level(level)
+    checked_level(level)
     if not 0 < margin < np.inf:
         raise ValueError(f"margin must be positive, not {margin}")
-    pairs, episodes = all_pairs(len(array)), array.shape[2]
-    differences = paired_differences(array, pairs)
-    identical = ~differences.any(axis=(0, 1))
-    rows = differences.mean(axis=0)
+    episodes = array.shape[2]
+    results = _judged_pairs(array, policy_names, margin, level)
+    note = not_enough(episodes, MIN_SEQUENTIAL_EPISODES) if episodes < MIN_SEQUENTIAL_EPISODES else ""
+    finished = all(result.decision != "undecided" for result in results)
+    return SequentialComparison(results, episodes, margin, level, finished, note)
+
+
+def _judged_pairs(scores: Array, names: Sequence[str], margin: float, level: float) -> tuple[SequentialPair, ...]:
+    pairs, alpha = all_pairs(len(scores)), 1 - level
+    differences = paired_differences(scores, pairs)
+    rows, identical = differences.mean(axis=0), ~differences.any(axis=(0, 1))
     p_difference, p_equivalence, higher = _running_p_values(rows, margin)
     p_difference, p_equivalence = holm(p_difference), holm(np.where(identical, 1, p_equivalence))
     decisions = np.select(
-        [identical & (episodes >= RELIABLE_EPISODES), p_difference <= alpha, p_equivalence <= alpha],
+        [identical & (len(rows) >= RELIABLE_EPISODES), p_difference <= alpha, p_equivalence <= alpha],
         ["identical", np.where(higher, "first higher", "second higher"), "equivalent"],
         "undecided",
     )
-    results = tuple(
+    return tuple(
         SequentialPair(
-            first=policy_names[i],
-            second=policy_names[j],
+            first=names[i],
+            second=names[j],
             difference=_confidence_sequence(rows[:, number], level, alpha / len(decisions)),
             p_difference=float(p_difference[number]),
             p_equivalence=float(p_equivalence[number]),
@@ -70,9 +77,6 @@ def sequential_comparison(
         )
         for number, (i, j) in enumerate(pairs.T)
     )
-    note = not_enough(episodes, MIN_SEQUENTIAL_EPISODES) if episodes < MIN_SEQUENTIAL_EPISODES else ""
-    finished = all(result.decision != "undecided" for result in results)
-    return SequentialComparison(results, episodes, margin, level, finished, note)
 
 
 def _running_p_values(rows: Array, margin: float) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -86,14 +90,14 @@ def _running_p_values(rows: Array, margin: float) -> tuple[Array, Array, NDArray
     variances = np.maximum(np.cumsum((rows - centre) ** 2, axis=0) / numbers - shifted**2, 0)
     looks = slice(MIN_SEQUENTIAL_EPISODES - 1, None)
     means, variances, numbers = (centre + shifted)[looks], variances[looks], numbers[looks]
-    different = _inverse_bayes_factor(means, variances, numbers)
-    beyond = _inverse_bayes_factor(margin - np.abs(means), variances, numbers)
+    different = inverse_bayes_factor(means, variances, numbers)
+    beyond = inverse_bayes_factor(margin - np.abs(means), variances, numbers)
     inside = np.where(np.abs(means) < margin, beyond, 1)
     first_higher = np.take_along_axis(means, different.argmin(axis=0)[None], axis=0)[0] > 0
     return different.min(axis=0), inside.min(axis=0), first_higher
 
 
-def _inverse_bayes_factor(distance: Array, variance: Array, episodes: NDArray[np.int64]) -> Array:
+def inverse_bayes_factor(distance: Array, variance: Array, episodes: NDArray[np.int64]) -> Array:
     """Reciprocal Bayes factor, at most 1, of normal data against a mean at this distance from the observed one.
 
     `variance` is the biased one (divided by `episodes`).

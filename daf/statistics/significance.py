@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from daf.statistics import resampling
-from daf.statistics.estimates import MIN_EPISODES, RELIABLE_EPISODES, Indices, student_t
+from daf.statistics.estimates import MIN_EPISODES, RELIABLE_EPISODES, Indices, not_enough, student_t
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import TestResult
 
@@ -34,11 +34,6 @@ class FamilyTests:
     tests: list[dict[str, TestResult]]
     p_values: list[float | None]
     by_rotation: bool = False
-
-
-def not_enough(episodes: int, needed: int) -> str:
-    """The one wording for too little data."""
-    return f"not enough episodes ({episodes} of {needed})"
 
 
 def holm(p_values: Array) -> Array:

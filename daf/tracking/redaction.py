@@ -16,8 +16,10 @@ HIDDEN = "***"
 
 
 class Redactor:
-    """Blanks secrets: values under telling keys, credentials in addresses, and the values of secret-looking
-    environment variables wherever they turn up.
+    """Blanks secrets.
+
+    These are values under telling keys, credentials in addresses, and the values of secret-looking environment
+    variables wherever they turn up.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from daf.visualization.style import COLOURS, MARKERS, styled_figure
+from daf.visualization.text import number_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 def moving_mean(values: Sequence[float], window: int) -> list[float]:
@@ -71,21 +75,25 @@ def daf_plot_sweep_results(
         complete = [(number, value) for number, value, state in ordered if state == "COMPLETE" and value is not None]
         if complete:
             numbers, values = zip(*complete, strict=True)
-            label = f"best so far ({direction}): {best(values)[-1]:.4g}"
+            label = f"best so far ({direction}): {number_text(best(values)[-1])}"
             axes.step(numbers, best(values), where="post", color=COLOURS[1], linewidth=1.8, label=label)
         for index, state in enumerate(sorted({state for _, _, state in ordered})):
-            points = [(number, value) for number, value, own in ordered if own == state and value is not None]
-            count = sum(own == state for _, _, own in ordered)
-            numbers, values = zip(*points, strict=True) if points else ((), ())
-            colour = COLOURS[0] if state == "COMPLETE" else "0.5"
-            marker = MARKERS[index % len(MARKERS)]
-            axes.plot(numbers, values, marker, color=colour, label=f"{state} (n = {count})")
-        for number, value, _ in ordered:
-            if value is None:
-                axes.plot(number, 0, "|", color="0.5", markersize=12, transform=axes.get_xaxis_transform())
+            trials_of_state = [(number, value) for number, value, its_state in ordered if its_state == state]
+            _draw_trials(axes, trials_of_state, state, MARKERS[index % len(MARKERS)])
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("trial")
         axes.set_ylabel(metric)
         if ordered:
             axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return path
+
+
+def _draw_trials(axes: "Axes", trials: Sequence[tuple[int, float | None]], state: str, marker: str) -> None:
+    """Trials of one state; those without a number stand on the axis."""
+    points = [(number, value) for number, value in trials if value is not None]
+    numbers, values = zip(*points, strict=True) if points else ((), ())
+    colour = COLOURS[0] if state == "COMPLETE" else "0.5"
+    axes.plot(numbers, values, marker, color=colour, label=f"{state} (n = {len(trials)})")
+    for number, value in trials:
+        if value is None:
+            axes.plot(number, 0, "|", color="0.5", markersize=12, transform=axes.get_xaxis_transform())

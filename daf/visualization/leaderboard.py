@@ -1,15 +1,15 @@
 """A ranking that does not claim more than the comparison behind it."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from daf.results import ResultTable
-from daf.visualization.text import level_text
+from daf.visualization.columns import Column, pick, summary_columns, table
 
 if TYPE_CHECKING:
-    from daf.statistics import Comparison
+    from daf.statistics import Comparison, Summary
 
 
 def daf_generate_leaderboard(comparison: "Comparison", folder: Path, *, metric: str) -> ResultTable:
@@ -20,60 +20,78 @@ def daf_generate_leaderboard(comparison: "Comparison", folder: Path, *, metric: 
     Returns:
         The table, the highest mean first.
     """
-    entries = sorted((_entry(comparison, policy) for policy in comparison.policies), key=lambda entry: -entry.mean)
-    interval = f"{level_text(comparison.level)} interval"
-    columns = ("policy", "rank", f"mean {metric}", interval, "IQM", "above", "below")
+    places = [_place(comparison, policy) for policy in comparison.policies]
+    places.sort(key=lambda place: -place.summary.mean.value)
     # Of a stat, such as deaths, the highest need not be the best.
     title = "Leaderboard" if metric == "reward" else f"Leaderboard by {metric}, highest first"
-    table = ResultTable(title, columns, tuple(entry.cells() for entry in entries))
+    ranking = table(title, _columns(metric, comparison.level), places)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "leaderboard.csv").write_text(table.to_csv())
-    (folder / "leaderboard.md").write_text(table.to_markdown())
+    (folder / "leaderboard.csv").write_text(ranking.to_csv())
+    (folder / "leaderboard.md").write_text(ranking.to_markdown())
     content = {
         "metric": metric,
         "level": comparison.level,
         "missions": comparison.missions,
         "episodes_per_mission": comparison.episodes_per_mission,
-        "entries": [asdict(entry) for entry in entries],
+        "entries": [place.plain() for place in places],
     }
     (folder / "leaderboard.json").write_text(json.dumps(content, indent=1) + "\n")
-    return table
+    return ranking
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _Place:
     """A policy's place; `above` and `below` count the policies from which it is told apart."""
 
-    policy: str
+    summary: "Summary"
     rank: tuple[int, int]
-    mean: float
-    interval: tuple[float, float] | None
-    iqm: float
     above: int
     below: int
 
-    def cells(self) -> tuple[str, ...]:
+    def rank_text(self) -> str:
         first, last = self.rank
-        interval = f"{self.interval[0]:.4f} to {self.interval[1]:.4f}" if self.interval else "-"
-        rank = str(first) if first == last else f"{first}-{last}"
-        return (self.policy, rank, f"{self.mean:.4f}", interval, f"{self.iqm:.4f}", str(self.above), str(self.below))
+        return str(first) if first == last else f"{first}-{last}"
+
+    def plain(self) -> dict[str, Any]:
+        """The place as JSON takes it."""
+        mean = self.summary.mean
+        return {
+            "policy": self.summary.policy,
+            "rank": self.rank,
+            "mean": mean.value,
+            "interval": (mean.interval.low, mean.interval.high) if mean.interval else None,
+            "iqm": self.summary.iqm.value,
+            "above": self.above,
+            "below": self.below,
+        }
 
 
-def _entry(comparison: "Comparison", policy: str) -> _Entry:
-    summary = comparison.summary(policy)
+def _columns(metric: str, level: float) -> list[Column[_Place]]:
+    names = ("policy", "mean", "mean_interval", "iqm")
+    policy, *scores = (column.of(_summary) for column in pick(summary_columns(metric, level), names))
+    return [
+        policy,
+        Column("rank", "rank", _Place.rank_text),
+        *scores,
+        Column("above", "above", lambda place: place.above),
+        Column("below", "below", lambda place: place.below),
+    ]
+
+
+def _summary(place: _Place) -> "Summary":
+    return place.summary
+
+
+def _place(comparison: "Comparison", policy: str) -> _Place:
     leads = [
         (pair.difference.value > 0) == (pair.first == policy)
         for pair in comparison.pairs
         if pair.mission is None and pair.significant and policy in (pair.first, pair.second)
     ]
     above, below = leads.count(True), leads.count(False)
-    interval = summary.mean.interval
-    return _Entry(
-        policy=policy,
+    return _Place(
+        summary=comparison.summary(policy),
         rank=(1 + below, len(comparison.policies) - above),
-        mean=summary.mean.value,
-        interval=(interval.low, interval.high) if interval else None,
-        iqm=summary.iqm.value,
         above=above,
         below=below,
     )

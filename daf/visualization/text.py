@@ -1,5 +1,6 @@
 """How numbers, estimates and verdicts are written, in the terminal, in files and in reports: one spelling of each."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -7,11 +8,30 @@ if TYPE_CHECKING:
 
 ALL_MISSIONS = "all missions"
 NO_VALUE = "-"
+NO_DIFFERENCE = "no significant difference"
 
 
-def number_text(value: float, sign: str = "") -> str:
-    """A number with four decimals, with four significant digits where those would say little; `sign` may be "+"."""
+def number_text(value: float | None, sign: str = "") -> str:
+    """A number with four decimals, with four significant digits where those would say little; None is a dash.
+
+    `sign` may be "+".
+    """
+    if value is None:
+        return NO_VALUE
     return f"{value:{sign}.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
+
+
+def picture_text(value: float) -> str:
+    """A number inside a picture, which shows about three decimals."""
+    return f"{value:.3f}"
+
+
+def ratio_text(value: float | None, sign: str = "") -> str:
+    """A number without a unit, such as an effect size or a probability, with two decimals; None is a dash.
+
+    `sign` may be "+".
+    """
+    return NO_VALUE if value is None else f"{value:{sign}.2f}"
 
 
 def p_text(p_value: float | None) -> str:
@@ -24,6 +44,21 @@ def p_text(p_value: float | None) -> str:
 def level_text(level: float) -> str:
     """A confidence level in percent, with as many digits as it has."""
     return f"{100 * level:g}%"
+
+
+def interval_heading(level: float) -> str:
+    """The heading of intervals, such as "95% interval"."""
+    return f"{level_text(level)} interval"
+
+
+def error_rate_text(level: float) -> str:
+    """The error rate that goes with a confidence level, such as "0.05"."""
+    return f"{1 - level:.2g}"
+
+
+def share_text(share: float) -> str:
+    """A share in whole percent."""
+    return f"{share:.0%}"
 
 
 def interval_text(estimate: "Estimate", sign: str = "") -> str:
@@ -39,6 +74,26 @@ def estimate_cells(estimate: "Estimate", sign: str = "") -> tuple[str, str]:
     return number_text(estimate.value, sign), interval_text(estimate, sign)
 
 
+def estimate_text(value: float, bounds: Sequence[float]) -> str:
+    """A value and the bounds of its interval within a sentence, such as "0.05 [0.01, 0.09]"; no bounds, no brackets."""
+    return f"{number_text(value)} [{', '.join(map(number_text, bounds))}]" if bounds else number_text(value)
+
+
+def scope_name(missions: Sequence[str]) -> str:
+    """What results over these missions are called: one mission stands for itself."""
+    return ALL_MISSIONS if len(missions) > 1 else missions[0]
+
+
+def metric_label(metric: str) -> str:
+    """A metric on the axis of a plot."""
+    return "mean reward per agent" if metric == "reward" else metric
+
+
+def pair_name(pair: "PairResult") -> str:
+    """A pair as the difference that it stands for, such as "starter - noop"."""
+    return f"{pair.first} - {pair.second}"
+
+
 def higher_and_lower(pair: "PairResult") -> tuple[str, str]:
     """The two policies of a pair, the one with the higher mean first."""
     return (pair.first, pair.second) if pair.difference.value > 0 else (pair.second, pair.first)
@@ -48,4 +103,11 @@ def verdict_text(pair: "PairResult") -> str:
     """The decision about a pair, without the numbers that stand beside it anyway."""
     if pair.significant:
         return f"{higher_and_lower(pair)[0]} is higher"
-    return "no significant difference" if pair.decision.startswith("no significant") else pair.decision
+    return NO_DIFFERENCE if pair.decision.startswith(NO_DIFFERENCE) else pair.decision
+
+
+def first_verdict_text(pair: "PairResult") -> str:
+    """The decision about a pair seen from its first policy: higher, lower, or why neither."""
+    if pair.significant:
+        return "higher" if pair.difference.value > 0 else "lower"
+    return verdict_text(pair)

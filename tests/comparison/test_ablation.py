@@ -14,14 +14,18 @@ from daf.bridge.episode import policy_interface
 from daf.bridge.missions import build_mission
 from daf.bridge.policies import load_policy
 from daf.bridge.weights import zero_weights
-from daf.comparison.ablation import AblationResult, _training_digest, analyse, build_conditions, daf_policy_ablation
+from daf.comparison.ablation import AblationResult, daf_policy_ablation
+from daf.comparison.ablation.conditions import build_conditions
+from daf.comparison.ablation.contribution_tables import contribution_tables
+from daf.comparison.ablation.contributions import contributions
+from daf.comparison.ablation.trainings import training_digest
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError, DAFTrainingDivergedError
 from daf.records import MissionSpec, PolicySpec
 from daf.run import daf_run
 from daf.statistics import compare_two, paired_effects
 from daf.tracking.tracker import Tracker
-from daf.training.task import TrainingResult, daf_train
+from daf.training import TrainingResult, daf_train
 
 Load = Callable[..., DAFConfig]
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
@@ -43,17 +47,18 @@ def test_contributions_and_interactions_by_hand() -> None:
     """With both parts 10, without a 7, without b 6, without both 5: b gives 4, a gives 3, together 5, not 7."""
     noise = np.random.default_rng(0).normal(0, 3, (1, 12))
     values = {(): 10 + noise, ("a",): 7 + noise, ("b",): 6 + noise, ("a", "b"): 5 + noise}
-    result = analyse(values, ["a", "b"], level=0.95, metric="reward")
+    result = contributions(values, ["a", "b"], level=0.95, metric="reward")
+    parts, pairs = contribution_tables(result)
     assert [effect.name for effect in result.parts] == ["b", "a"]
     assert [effect.value.value for effect in result.parts] == pytest.approx([4, 3])
     (interaction,) = result.interactions
     assert interaction.value.value == pytest.approx(-2)
     assert all(effect.significant for effect in (*result.parts, interaction))
-    assert [row[-1] for row in result.tables[0].rows] == ["helps", "helps"]
-    assert result.tables[1].rows[0][-1] == "each needs the other"
-    assert result.tables[1].rows[0][1] == "+5.0000"
+    assert [row[-1] for row in parts.rows] == ["helps", "helps"]
+    assert pairs.rows[0][-1] == "each needs the other"
+    assert pairs.rows[0][1] == "+5.0000"
     assert result.means[()].value == pytest.approx(10 + noise.mean())
-    deaths = analyse(values, ["a", "b"], level=0.995, metric="agent/death").tables[0]
+    deaths, _ = contribution_tables(contributions(values, ["a", "b"], level=0.995, metric="agent/death"))
     assert [row[-1] for row in deaths.rows] == ["raises", "raises"]
     assert deaths.columns[2] == "99.5% interval"
 
@@ -62,13 +67,13 @@ def test_a_part_without_an_effect_is_said_to_have_none() -> None:
     rng = np.random.default_rng(1)
     base = rng.normal(0, 1, (2, 15))
     values = {(): base, ("still",): base + 1e-16, ("noise",): base + rng.normal(0, 1, (2, 15)), ("brake",): base + 2}
-    result = analyse(values, ["still", "noise", "brake"], level=0.95, metric="reward")
-    verdicts = {row[0]: row[-1] for row in result.tables[0].rows}
+    result = contributions(values, ["still", "noise", "brake"], level=0.95, metric="reward")
+    (table,) = contribution_tables(result)
+    verdicts = {row[0]: row[-1] for row in table.rows}
     assert verdicts["still"] == "identical in every episode"
     assert verdicts["noise"] == "no significant effect"
     assert result.parts[-1].name == "brake"
     assert result.parts[-1].significant or result.parts[-1].note
-    assert len(result.tables) == 1
 
 
 def test_one_effect_is_tested_as_a_pair_of_policies_is() -> None:
@@ -323,7 +328,7 @@ def test_an_ablation_that_broke_off_trains_only_what_is_missing(
             raise DAFTrainingDivergedError("made up")
         return trained
 
-    monkeypatch.setattr("daf.training.daf_train", train)
+    monkeypatch.setattr("daf.comparison.ablation.trainings.daf_train", train)
     with pytest.raises(DAFTrainingDivergedError):
         daf_policy_ablation(config, tracker)
     result = daf_policy_ablation(config, tracker)
@@ -333,7 +338,7 @@ def test_an_ablation_that_broke_off_trains_only_what_is_missing(
 
 
 def test_a_training_is_taken_for_another_only_where_nothing_differs(tiny: Load) -> None:
-    plain = _training_digest("a", tiny())
-    assert _training_digest("a", tiny("output_dir=elsewhere", "evaluation.episodes=9")) == plain
+    plain = training_digest("a", tiny())
+    assert training_digest("a", tiny("output_dir=elsewhere", "evaluation.episodes=9")) == plain
     for other in ("seed=7", "optimizer.lr=0.1", "training.gamma=0.5", "variant=miner", "policy=stateless"):
-        assert _training_digest("a", tiny(other)) != plain
+        assert training_digest("a", tiny(other)) != plain

@@ -10,19 +10,14 @@ from mlflow import MlflowClient
 
 from daf.bridge.catalogue import catalogue
 from daf.bridge.missions import why_unplayable
-from daf.comparison.benchmark_suite import (
-    BenchmarkResult,
-    Scale,
-    daf_benchmark_suite,
-    measure_scales,
-    normalise,
-    score_algorithm,
-    suite_missions,
-)
+from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
+from daf.comparison.benchmark_suite.normalised import Scale, measure_scales, normalise, score_algorithm
+from daf.comparison.benchmark_suite.suite import suite_missions
 from daf.config import DAFConfig, daf_load_config
 from daf.errors import DAFConfigError, DAFError
 from daf.run import daf_run
 from daf.tracking.tracker import Tracker
+from daf.visualization.text import p_text, verdict_text
 
 Load = Callable[..., DAFConfig]
 BENCHMARK = (
@@ -66,7 +61,7 @@ def test_scale_and_scores_by_hand() -> None:
         "starter": np.array([[3.0, 5.0], [0.0, 0.0]]),
         "miner": np.array([[2.0, 2.0], [0.0, 0.0]]),
     }
-    scales = measure_scales(rewards, ["noop", "starter", "miner"], ["a", "b"])
+    scales = measure_scales(rewards, ["a", "b"])
     assert scales == (
         Scale(mission="a", noop=1.0, best=4.0, best_policy="starter"),
         Scale(mission="b", noop=0.0, best=0.0, best_policy="starter"),
@@ -117,7 +112,9 @@ def test_a_suite_end_to_end(tiny: Load, tracker: Tracker, store: str) -> None:
     overview, by_mission, pairs = result.tables
     assert {row[0] for row in overview.rows} == {"copy", "idle", "dice", "noop (0)", "starter", "miner"}
     assert len(by_mission.rows) == 3
+    pair = result.comparison.pair("copy", "idle")
     assert pairs.rows[0][0] == "copy - idle"
+    assert pairs.rows[0][-2:] == (p_text(pair.p_value), verdict_text(pair)) != ("-", "")
     tracker.close("FINISHED")
     client = MlflowClient(store)
     metrics = client.get_run(tracker.run_id).data.metrics
@@ -133,8 +130,8 @@ def test_several_trainings_and_the_configured_policy(tiny: Load, tracker: Tracke
     result = daf_benchmark_suite(tiny(*BENCHMARK, f"+benchmark.algorithms.calm=[{','.join(calm)}]"), tracker)
     (calm_score,) = result.algorithms
     assert calm_score.trainings == 2
-    own = {record.policies[0] for record in result.records} - {"noop (0)", "starter", "miner"}
-    assert own == {"calm, training 1", "calm, training 2"}
+    trained = {record.policies[0] for record in result.records} - {"noop (0)", "starter", "miner"}
+    assert trained == {"calm, training 1", "calm, training 2"}
     assert "not enough training seeds of calm (2 of 5)" in " ".join(result.notes)
     assert result.comparison is None
     alone = daf_benchmark_suite(tiny(*BENCHMARK, "policy=starter", "evaluation.episodes=1"), tracker)

@@ -9,23 +9,18 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from daf.comparison.tournament import (
-    TournamentResult,
-    _cells,
-    daf_run_tournament,
-    pair_plans,
-    pairwise_vor,
-    rate,
-    season_scores,
-    solo_plans,
-)
+from daf.comparison.tournament import TournamentResult, daf_run_tournament
+from daf.comparison.tournament.matches import pair_plans, solo_plans
+from daf.comparison.tournament.season_table import season_notes, season_table
+from daf.comparison.tournament.standings import matches_by_seed, pairwise_vor, rank_policies, rate, season_scores
 from daf.config import DAFConfig
 from daf.episodes.plans import planner
 from daf.errors import DAFConfigError, DAFError
-from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec
 from daf.run import daf_run
 from daf.scoring_analysis import daf_compute_vor, daf_compute_weighted_score
 from daf.tracking.tracker import Tracker
+from daf.visualization.text import p_text
 from tests.made_up import made_up_record
 
 Load = Callable[..., DAFConfig]
@@ -156,19 +151,34 @@ def test_the_rating_orders_policies_and_knows_ties() -> None:
         assert mean == pytest.approx(25)
 
 
-def record(policies: tuple[str, ...], seats: tuple[int, ...], reward: dict[str, float]) -> EpisodeRecord:
+def record(plan: EpisodePlan, reward: dict[str, float]) -> EpisodeRecord:
     """A match in which every agent of a policy earns the same."""
-    rewards = [reward[policies[seat]] for seat in seats]
-    return made_up_record(seats, rewards, policies=policies, mission=ARENA.name)
+    names = [policy.name for policy in plan.policies]
+    rewards = [reward[names[seat]] for seat in plan.assignments]
+    return made_up_record(plan.assignments, rewards, policies=names, mission=ARENA.name, seed=plan.seed)
 
 
 def test_scores_by_hand(tiny: Load) -> None:
-    """Three policies whose agents always earn 1, 2 and 4, whoever sits beside them."""
+    """Three policies whose agents always earn 1, 2 and 4, no matter who sits beside them."""
     reward = {"noop": 1.0, "starter": 2.0, "random": 4.0}
     policies, make_plan = [NOOP, STARTER, RANDOM], planner(tiny())
     plans = [*solo_plans([ARENA], policies, [0], make_plan), *pair_plans([ARENA], policies, [0], make_plan)]
-    cells = _cells(
-        [record(tuple(spec.name for spec in plan.policies), plan.assignments, reward) for plan in plans], [ARENA]
-    )
-    assert season_scores(cells, list(reward)).ravel() == pytest.approx([1, 2, 4])
-    assert pairwise_vor(cells, "random", list(reward)).ravel() == pytest.approx([((4 - 1) + (4 - 2)) / 2])
+    matches = matches_by_seed([record(plan, reward) for plan in plans], [ARENA.name])
+    assert season_scores(matches, list(reward)).ravel() == pytest.approx([1, 2, 4])
+    assert pairwise_vor(matches, "random", list(reward)).ravel() == pytest.approx([((4 - 1) + (4 - 2)) / 2])
+
+
+def test_the_table_says_who_is_below_the_leader_and_how_sure_that_is(tiny: Load) -> None:
+    rng, names, make_plan = np.random.default_rng(0), ["noop", "starter"], planner(tiny())
+    earned = [{"noop": 1 + rng.normal(0, 0.1), "starter": 2 + rng.normal(0, 0.1)} for _ in range(8)]
+    plans = solo_plans([ARENA], [NOOP, STARTER], range(8), make_plan)
+    plans += pair_plans([ARENA], [NOOP, STARTER], range(8), make_plan)
+    season = rank_policies([record(plan, earned[plan.seed]) for plan in plans], names, [ARENA.name], level=0.95)
+    leader, other = season_table(season).rows
+    assert (leader[0], leader[-1]) == ("starter", "-")
+    assert other[-1] == f"starter is higher (p {p_text(season.comparison.pair(*names).p_value)})"
+    assert season_notes(season) == ["8 seeds: intervals are only reliable from 20 on"]
+    assert season.samples["starter"] == pytest.approx([reward["starter"] for reward in earned])
+    few = [record(plan, earned[plan.seed]) for plan in plans if plan.seed < 4]
+    table = season_table(rank_policies(few, names, [ARENA.name], level=0.95))
+    assert table.rows[1][-1] == "not enough episodes (4 of 5)"

@@ -1,7 +1,8 @@
 """The evaluate task, end to end on real episodes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,8 +13,9 @@ from daf.config import DAFConfig
 from daf.episodes.plans import unique_names
 from daf.errors import DAFError
 from daf.evaluation.task import daf_evaluate
-from daf.records import EpisodeRecord, PolicySpec
+from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 from daf.tracking.tracker import Tracker
+from tests.made_up import made_up_episode
 
 Load = Callable[..., DAFConfig]
 
@@ -62,7 +64,25 @@ def test_many_missions(tiny: Load, tracker: Tracker) -> None:
     assert result.tables[0].columns[1] == "mission"
 
 
-def test_failed_episodes_are_told_and_the_others_kept(tiny: Load, tracker: Tracker, store: str) -> None:
+def test_the_level_of_the_config_is_that_of_the_intervals(
+    tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made_up(config: DAFConfig, plans: Sequence[EpisodePlan]) -> list[EpisodeRecord]:
+        return [
+            replace(made_up_episode(plan.seed, reward=plan.seed % 7), mission_name=plan.mission.name) for plan in plans
+        ]
+
+    monkeypatch.setattr("daf.evaluation.task.play_with_progress", made_up)
+    options = ("task=evaluate", "evaluation.policies=['class=noop,name=p']", "evaluation.episodes=20")
+    bounds = {}
+    for level in ("0.99", "0.6"):
+        (table,) = daf_evaluate(tiny(*options, f"level={level}"), tracker).tables
+        assert table.columns[3] == f"{100 * float(level):g}% interval"
+        bounds[level] = [float(bound) for bound in table.rows[0][3].split(" to ")]
+    assert bounds["0.99"][0] < bounds["0.6"][0] < bounds["0.6"][1] < bounds["0.99"][1]
+
+
+def test_failed_episodes_are_noted_and_the_others_kept(tiny: Load, tracker: Tracker, store: str) -> None:
     """CoGames' chaos monkey raises at step 10 by design."""
     result = daf_evaluate(tiny("task=evaluate", "evaluation.policies=[noop,chaos-monkey]"), tracker)
     assert [record.policies for record in result.records] == [("noop",)] * 2

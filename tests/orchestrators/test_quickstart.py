@@ -10,10 +10,11 @@ from mlflow import MlflowClient
 
 from daf.config import DAFConfig, daf_load_config
 from daf.evaluation.task import EvaluationResult
-from daf.orchestrators.quickstart import QuickstartResult, comparable_scores, comparison_table, daf_quickstart
+from daf.orchestrators.quickstart import QuickstartResult, comparable_scores, daf_quickstart
 from daf.run import daf_run
 from daf.statistics import compare
 from daf.tracking.tracker import Tracker
+from daf.visualization.comparison_tables import versus_table
 from tests.made_up import made_up_record
 
 Load = Callable[..., DAFConfig]
@@ -42,12 +43,12 @@ def test_the_run_holds_curve_plot_table_and_checkpoint(
     assert imread(output / "plots" / "policy_comparison.png").size > 0
     comparison = result.tables[-1]
     assert [row[0] for row in comparison.rows] == ["noop", "random"]
-    told = capsys.readouterr().out
-    assert "paired by seed" in told
-    assert run.info.run_id in told
+    printed = capsys.readouterr().out
+    assert "paired by seed" in printed
+    assert run.info.run_id in printed
 
 
-def test_a_baseline_that_always_fails_is_told_and_loses_nothing(tiny: Load, tracker: Tracker) -> None:
+def test_a_baseline_that_always_fails_is_noted_and_loses_nothing(tiny: Load, tracker: Tracker) -> None:
     """CoGames' chaos monkey raises at step 10 by design."""
     result = daf_quickstart(tiny("task=quickstart", "evaluation.baselines=[chaos-monkey]"), tracker)
     assert [table.title.split()[0] for table in result.tables] == ["Training", "Evaluation"]
@@ -62,8 +63,8 @@ def evaluated(rewards: Mapping[tuple[str, str], Mapping[int, float]]) -> Evaluat
     policies, missions = (tuple(dict.fromkeys(names)) for names in zip(*rewards, strict=True))
     records = [
         made_up_record((0,), (reward,), policies=(policy,), mission=mission, seed=seed)
-        for (policy, mission), own in rewards.items()
-        for seed, reward in own.items()
+        for (policy, mission), by_seed in rewards.items()
+        for seed, reward in by_seed.items()
     ]
     return EvaluationResult(
         objective=None,
@@ -101,7 +102,7 @@ def test_all_missions_are_compared_and_named() -> None:
     scores = comparable_scores(evaluated(rewards))
     assert scores is not None
     comparison = compare(scores.values, scores.policies, scores.missions, rng=generator)
-    table = comparison_table(comparison)
+    table = versus_table(comparison)
     assert table.title == "lstm on all missions, paired by seed"
     ((against, episodes, difference, *_, verdict),) = table.rows
     assert (against, episodes, verdict) == ("noop", "16", "higher")

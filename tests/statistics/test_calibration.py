@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from daf.statistics import TestResult, estimates, resampling, significance
-from daf.statistics.comparison import _Scope, all_pairs
+from daf.statistics.comparison import Scope, all_pairs
 
 Draw = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 
@@ -26,7 +26,7 @@ def _familywise_error(
     """Share of rounds in which two equal policies are called different; the first leads the others by `lead`."""
     rng = np.random.default_rng(sum(shape))
     pairs = all_pairs(shape[0])
-    scope = _Scope(tuple("abcdef"[: shape[0]]), pairs, 0.95, paired, rng)
+    scope = Scope(tuple("abcdef"[: shape[0]]), pairs, 0.95, paired, rng)
     null = pairs[0] > 0 if lead else np.ones(pairs.shape[1], dtype=bool)
     wrong = 0
     for _ in range(rounds):

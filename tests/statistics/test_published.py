@@ -6,7 +6,7 @@ from scipy import integrate, stats
 
 from daf.statistics import compare, compare_two, fixed_sample_size, performance_profiles
 from daf.statistics.estimates import hedges_correction
-from daf.statistics.sequential import _inverse_bayes_factor
+from daf.statistics.sequential import inverse_bayes_factor
 from daf.statistics.significance import benjamini_hochberg, holm, sign_flips_needed
 
 # Student (1908), extra hours of sleep of ten patients under two drugs; the t-tests are those of R's ?sleep.
@@ -147,7 +147,7 @@ def test_bayes_factor_is_the_mixture_of_noncentral_t() -> None:
     mixed, _ = integrate.quad(
         lambda d: stats.nct.pdf(t, count - 1, d * np.sqrt(count)) * stats.norm.pdf(d), -6, 6, epsabs=1e-12
     )
-    found = _inverse_bayes_factor(np.array(mean), np.array(variance), np.array(count))
+    found = inverse_bayes_factor(np.array(mean), np.array(variance), np.array(count))
     assert float(found) == pytest.approx(stats.t.pdf(t, count - 1) / mixed, rel=1e-6)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from daf.statistics import compare, performance_profiles
+from daf.statistics import PairedScores, compare, performance_profiles
 from daf.visualization import daf_export_comparison_html
+from daf.visualization.findings import ComparisonFindings
 from daf.visualization.html import element
 
 POLICIES = ("starter", "<script>window.hacked = 1</script>", "noop", "a_name_without_any_break_" * 6)
@@ -22,15 +23,13 @@ SEEDS = tuple(range(1_000_000, 1_000_020))
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     profiles = performance_profiles(SCORES, POLICIES, np.linspace(-2, 5, 101))
-    return daf_export_comparison_html(
-        compare(SCORES, POLICIES, MISSIONS, rng=np.random.default_rng(0)),
-        tmp_path_factory.mktemp("report") / "deep" / "report.html",
-        samples=SCORES,
-        seeds=SEEDS,
+    findings = ComparisonFindings(
+        comparison=compare(SCORES, POLICIES, MISSIONS, rng=np.random.default_rng(0)),
+        scores=PairedScores(metric="reward", policies=POLICIES, missions=MISSIONS, seeds=SEEDS, values=SCORES),
         profiles=profiles,
-        metric="reward",
         notes=["<b>bold</b> & first", "second"],
     )
+    return daf_export_comparison_html(findings, tmp_path_factory.mktemp("report") / "deep" / "report.html")
 
 
 @pytest.fixture
@@ -243,14 +242,12 @@ def test_one_mission_and_nothing_that_varies(chromium: Any, tmp_path: Path) -> N
     scores = np.ones((2, 1, 20))
     scores[1] = 2
     policies = ("a", "b")
-    report = daf_export_comparison_html(
-        compare(scores, policies, ("m",), rng=np.random.default_rng(0)),
-        tmp_path / "report.html",
-        samples=scores,
-        seeds=SEEDS,
+    findings = ComparisonFindings(
+        comparison=compare(scores, policies, ("m",), rng=np.random.default_rng(0)),
+        scores=PairedScores(metric="game/score", policies=policies, missions=("m",), seeds=SEEDS, values=scores),
         profiles=performance_profiles(scores, policies, [0.99, 1.0, 2.0]),
-        metric="game/score",
     )
+    report = daf_export_comparison_html(findings, tmp_path / "report.html")
     view(chromium, report, width=1280)
     assert chromium.get_log("browser") == []
     assert len(find(chromium, "figure")) == 3

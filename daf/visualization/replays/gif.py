@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from daf.visualization.replays.scene import Replay, Thing
 from daf.visualization.replays.style import NOBODY, Look, look, team_colours
+from daf.visualization.text import picture_text
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -163,8 +164,9 @@ class _Painter:
     def _status(self, step: int) -> tuple[str, str]:
         held = self._replay.junctions(step)
         teams = ", ".join(f"{team} {held[team]}" for team in self._colours)
+        reward = picture_text(self._replay.mean_reward(step))
         return (
-            f"step {step + 1} of {self._replay.steps}    reward {self._replay.mean_reward(step):.3f} per agent",
+            f"step {step + 1} of {self._replay.steps}    reward {reward} per agent",
             f"junctions held: {teams} of {held.total()}" if held else "no junctions on this map",
         )
 

@@ -78,7 +78,7 @@ def _thing(thing: Thing, items: Sequence[str], teams: Sequence[str]) -> dict[str
         "team": _changes(
             Timeline(thing.team.steps, tuple(-1 if t is None else teams.index(t) for t in thing.team.values))
         ),
-        "stock": _changes(Timeline(thing.inventory.steps, tuple(stock(own) for own in thing.inventory.values))),
+        "stock": _changes(Timeline(thing.inventory.steps, tuple(stock(held) for held in thing.inventory.values))),
         "alive": _changes(thing.alive),
     }
 

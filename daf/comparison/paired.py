@@ -2,39 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from daf.episodes.outcomes import EpisodeFailure
 from daf.errors import DAFError
 from daf.records import EpisodeRecord
 
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class PairedScores:
-    """One metric of all episodes that every policy finished.
-
-    Attributes:
-        values: (policies, missions, seeds), in the metric's own unit.
-        seeds: in the order played; the same for every policy and mission.
-        incomplete: seeds left out because an episode failed somewhere.
-    """
-
-    metric: str
-    policies: tuple[str, ...]
-    missions: tuple[str, ...]
-    seeds: tuple[int, ...]
-    values: Array
-    incomplete: tuple[int, ...] = ()
-
-    def sample(self, policy: int, mission: int | None) -> Array:
-        """A policy's episodes in one mission, or in all of them."""
-        own = self.values[policy]
-        return own.ravel() if mission is None else own[mission]
+if TYPE_CHECKING:
+    from daf.statistics import PairedScores
 
 
 def paired_scores(
@@ -43,12 +20,14 @@ def paired_scores(
     policies: Sequence[str],
     missions: Sequence[str],
     metric: str,
-) -> PairedScores:
+) -> "PairedScores":
     """The metric on the seeds that every policy finished on every mission; anything else would not be paired.
 
     Raises:
         DAFError: there is no such seed.
     """
+    from daf.statistics import PairedScores
+
     cells = [(policy, mission) for policy in policies for mission in missions]
     found = {(record.policies[0], record.mission_name, record.seed): record.value(metric) for record in records}
     seeds = list(dict.fromkeys([r.seed for r in records] + [failure.plan.seed for failure in failures]))
@@ -66,7 +45,7 @@ def paired_scores(
     )
 
 
-def tell_incomplete(scores: PairedScores) -> Iterator[str]:
+def incomplete_notes(scores: "PairedScores") -> Iterator[str]:
     """A sentence about the seeds that are left out, if any are."""
     if scores.incomplete:
         yield (

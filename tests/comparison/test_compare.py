@@ -12,29 +12,17 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from daf.comparison import PairedScores, daf_compare_policies, paired_scores
-from daf.comparison.sequential import STOPPED_EARLY, with_sequential_decisions
-from daf.comparison.task import Played, conclude
-from daf.comparison.verdict import separating_metrics, verdict
+from daf.comparison import daf_compare_policies, paired_scores
+from daf.comparison.compare import Played, conclude
 from daf.config import DAFConfig, daf_load_config
 from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError, DAFError
 from daf.records import EpisodeRecord
-from daf.statistics import Comparison, compare, sequential_comparison
 from daf.tracking.tracker import Tracker
 from tests.made_up import made_up_record
 
 Load = Callable[..., DAFConfig]
 MINING = ("task=compare", "variant=objective_mine", "mission.max_steps=60")
-
-
-def scored(values: np.ndarray, metric: str = "reward") -> tuple[Comparison, PairedScores]:
-    """A comparison of made-up scores, (policies, missions, seeds)."""
-    policies, missions = tuple("abcdef"[: values.shape[0]]), tuple(f"m{i}" for i in range(values.shape[1]))
-    scores = PairedScores(
-        metric=metric, policies=policies, missions=missions, seeds=tuple(range(values.shape[2])), values=values
-    )
-    return compare(values, policies, missions, rng=np.random.default_rng(0)), scores
 
 
 def record(policy: str, seed: int, *, reward: float = 1.0, **game: float) -> EpisodeRecord:
@@ -77,9 +65,9 @@ def test_two_comparisons_stand_side_by_side_in_mlflow(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
     (tmp_path / "second").mkdir()
     with Tracker(tracker.client, tracker.experiment_id, "second", tmp_path / "second") as second:
-        for own, policies in ((tracker, "[noop,random]"), (second, "[noop,starter]")):
+        for each, policies in ((tracker, "[noop,random]"), (second, "[noop,starter]")):
             config = tiny("task=compare", f"comparison.policies={policies}", "evaluation.episodes=1")
-            daf_compare_policies(config, own)
+            daf_compare_policies(config, each)
     tracker.close("FINISHED")
     run_ids = [tracker.run_id, second.run_id]
     for name in ("summary_table", "pairs_table"):
@@ -172,7 +160,7 @@ def test_rounds_end_at_the_most_episodes(tiny: Load, tracker: Tracker) -> None:
 
 
 def test_the_rounds_of_many_episodes_play_the_fixed_design_seeds() -> None:
-    from daf.comparison.task import _rounds
+    from daf.comparison.compare import _rounds
 
     options = ["comparison.stopping=sequential", "comparison.margin=1", "comparison.max_episodes=25"]
     assert list(_rounds(daf_load_config(overrides=options))) == [(0, 10), (10, 10), (20, 5)]
@@ -186,7 +174,7 @@ def test_a_policy_that_always_fails_is_named(tiny: Load, tracker: Tracker) -> No
     assert "Chaos monkey" in (tracker.output_dir / "comparison" / "failures.txt").read_text()
 
 
-def test_actions_that_were_too_slow_are_told(tracker: Tracker) -> None:
+def test_a_note_counts_actions_that_were_too_slow(tracker: Tracker) -> None:
     records = [replace(record(policy, seed), action_timeouts=(3, 0)) for policy in "ab" for seed in range(2)]
     scores = paired_scores(records, [], ("a", "b"), ("m0",), "reward")
     result = conclude(daf_load_config().comparison, Played(records, [], scores, None), tracker)
@@ -218,25 +206,30 @@ def test_all_numbers_are_on_file(tiny: Load, tracker: Tracker) -> None:
     result = daf_compare_policies(
         tiny(*MINING, "comparison.policies=[starter,random]", "evaluation.episodes=5"), tracker
     )
-    scores = pd.read_csv(result.folder / "scores.csv")
+    scores = pd.read_csv(result.report.folder / "scores.csv")
     assert np.array_equal(scores["reward"].to_numpy().reshape(2, 1, 5), result.scores.values)
-    pairs = pd.read_csv(result.folder / "pairs.csv")
+    pairs = pd.read_csv(result.report.folder / "pairs.csv")
     overall = pairs[pairs["mission"] == "all missions"].iloc[0]
     pair = result.comparison.pair("starter", "random")
     assert overall["difference"] == pair.difference.value
     assert overall["p_corrected"] == pair.p_value
-    tests = pd.read_csv(result.folder / "tests.csv")
+    tests = pd.read_csv(result.report.folder / "tests.csv")
     assert set(tests["test"]) == {"paired_t", "wilcoxon", "permutation"}
-    data = json.loads((result.folder / "comparison.json").read_text())
+    data = json.loads((result.report.folder / "comparison.json").read_text())
     assert data["comparison"]["pairs"][0]["difference"]["value"] == pair.difference.value
     assert data["seeds"] == list(result.scores.seeds)
-    lines = (result.folder / "episodes.jsonl").read_text().splitlines()
+    lines = (result.report.folder / "episodes.jsonl").read_text().splitlines()
     assert tuple(EpisodeRecord.from_dict(json.loads(line)) for line in lines) == result.records
 
 
 def test_metrics_of_a_record() -> None:
-    own = record("a", 0, reward=2.0, hearts=3.0)
-    assert [own.value(metric) for metric in ("reward", "steps", "game/hearts", "agent/none")] == [2.0, 9.0, 3.0, 0.0]
+    one = record("a", 0, reward=2.0, hearts=3.0)
+    assert [one.value(metric) for metric in ("reward", "steps", "game/hearts", "agent/none")] == [
+        2.0,
+        9.0,
+        3.0,
+        0.0,
+    ]
 
 
 def test_loading_the_task_imports_nothing_heavy() -> None:
@@ -259,105 +252,13 @@ def test_loading_the_task_imports_nothing_heavy() -> None:
 )
 def test_the_command_line_of_the_readme(tmp_path: Path, variant: str, words: tuple[str, ...]) -> None:
     arguments = ("task=compare", "comparison.policies=[starter,random,noop]", f"variant={variant}", "device=cpu")
-    own = ("evaluation.cache=off", f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}", f"output_dir={tmp_path / 'out'}")
-    command = [sys.executable, "-m", "daf.run", *arguments, *own]
+    apart = (
+        "evaluation.cache=off",
+        f"tracking.uri=sqlite:///{tmp_path / 'mlflow.db'}",
+        f"output_dir={tmp_path / 'out'}",
+    )
+    command = [sys.executable, "-m", "daf.run", *arguments, *apart]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     assert all(part in done.stdout for part in words)
     assert (tmp_path / "out" / "comparison" / "report.html").is_file()
-
-
-def test_chance_is_told_with_its_size() -> None:
-    values = np.random.default_rng(1).normal(size=(2, 1, 30))
-    (first, *_) = verdict(*scored(values), [])
-    assert first.startswith("Nothing can be told apart: the largest difference lies within chance. a and b:")
-    assert "evaluation.episodes=44" in first  # 90 % power at half a standard deviation (Cohen 1988: 44 pairs)
-
-
-def test_too_few_episodes_are_told() -> None:
-    (first,) = verdict(*scored(np.random.default_rng(1).normal(size=(2, 1, 4))), [])
-    assert first == "Nothing can be told apart: not enough episodes (4 of 5). Play more: evaluation.episodes=20."
-
-
-def test_episodes_that_cannot_reach_the_level_are_told() -> None:
-    """Equal sizes leave sign flips alone, and five of them have no p-value below 1/16."""
-    one, two = np.ones((2, 1, 5)), np.ones((2, 2, 5))
-    one[0] += 1.0
-    (first,) = verdict(*scored(one), [])
-    assert first == (
-        "Nothing can be told apart: 5 episodes per mission cannot reach the error rate of 0.05, however large the"
-        " difference; at least 6 are needed (evaluation.episodes=6)."
-    )
-    two[0] += [[1.0], [2.0]]
-    assert verdict(*scored(two), [])[0].startswith("a beats b")
-    (chance,) = verdict(*scored(np.random.default_rng(1).normal(size=(2, 1, 5))), [])
-    assert "lies within chance" in chance
-
-
-def test_a_metric_that_depends_on_the_seed_alone_is_told() -> None:
-    values = np.tile(np.arange(20.0), (2, 1, 1))
-    (first,) = verdict(*scored(values, "steps"), [])
-    assert "steps depends on the seed alone" in first
-
-
-def test_a_misspelt_stat_is_told() -> None:
-    records = [record(policy, seed, score=1.0) for policy in "ab" for seed in range(20)]
-    (first,) = verdict(*scored(np.zeros((2, 1, 20)), "game/scor"), records)
-    assert "no episode reported 'game/scor', so it counts as 0 everywhere. Did you mean score?" in first
-
-
-def test_a_mission_that_says_otherwise_is_not_pooled_away() -> None:
-    noise = np.random.default_rng(2).normal(scale=0.1, size=(2, 2, 20))
-    values = noise + np.array([[[3.0], [0.0]], [[0.0], [1.0]]])
-    sentences = verdict(*scored(values), [])
-    assert sentences[0].startswith("a beats b")
-    (exception,) = [sentence for sentence in sentences if sentence.startswith("On m1 alone")]
-    assert "b is higher than a" in exception
-
-
-def test_metrics_that_separate_are_found_in_order() -> None:
-    generator = np.random.default_rng(3)
-    records = [
-        record(policy, seed, near=shift + generator.normal(), far=9 * shift + generator.normal(), same=1.0)
-        for policy, shift in (("a", 0.0), ("b", 1.0))
-        for seed in range(20)
-    ]
-    assert separating_metrics(records) == ["game/far", "game/near"]
-
-
-def test_a_stopped_comparison_claims_only_what_holds_whenever_it_stops() -> None:
-    values = np.random.default_rng(4).normal(size=(3, 2, 12)) + np.array([4.0, 0.0, 0.0])[:, None, None]
-    comparison, scores = scored(values)
-    state = sequential_comparison(values, scores.policies, margin=0.1)
-    stopped = with_sequential_decisions(comparison, state)
-    first = stopped.pair("a", "b")
-    assert (first.significant, first.p_value) == (True, state.pairs[0].p_difference)
-    assert first.difference == state.pairs[0].difference
-    assert stopped.pair("b", "c").decision == "undecided after 12 episodes per mission"
-    assert STOPPED_EARLY in stopped.warnings
-    for pair in stopped.pairs:
-        assert pair.tests == {}
-        if pair.mission:
-            assert (pair.p_value, pair.significant) == (None, False)
-
-
-def test_rounds_that_decide_nothing_say_what_to_raise() -> None:
-    values = np.random.default_rng(5).normal(size=(2, 1, 12))
-    comparison, scores = scored(values)
-    state = sequential_comparison(values, scores.policies, margin=0.1)
-    (first,) = verdict(with_sequential_decisions(comparison, state), scores, [])
-    assert first.startswith("Nothing can be told apart: a and b: undecided after 12 episodes per mission (difference")
-    assert first.endswith("Raise comparison.max_episodes.")
-
-
-def test_seeds_that_somebody_did_not_finish_are_left_out_for_all() -> None:
-    from daf.episodes.outcomes import EpisodeFailure
-    from daf.records import EpisodePlan, MissionSpec, PolicySpec
-
-    spec = PolicySpec(name="b", class_path="b")
-    plan = EpisodePlan(mission=MissionSpec(name="m0"), policies=(spec,), assignments=(0,), seed=1)
-    records = [record("a", seed, reward=float(seed)) for seed in range(3)] + [record("b", seed) for seed in (0, 2)]
-    failures = [EpisodeFailure(plan=plan, traceback="", attempts=1)]
-    scores = paired_scores(records, failures, ["a", "b"], ["m0"], "reward")
-    assert (scores.seeds, scores.incomplete) == ((0, 2), (1,))
-    assert scores.values.tolist() == [[[0.0, 2.0]], [[1.0, 1.0]]]

@@ -1,16 +1,55 @@
 """Policies side by side: their episodes, their differences, their performance profiles."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from daf.visualization.findings import ComparisonFindings
 from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
-from daf.visualization.text import level_text
+from daf.visualization.text import interval_heading, level_text, metric_label, pair_name, picture_text, scope_name
 
 if TYPE_CHECKING:
-    from daf.statistics import PairResult, PerformanceProfiles
+    from matplotlib.axes import Axes
+
+    from daf.statistics import Comparison, PairedScores, PairResult, PerformanceProfiles
+
+
+def plot_findings(findings: ComparisonFindings, folder: Path) -> list[Path]:
+    """All plots of a comparison, and the policies on each of several missions under a name that others share."""
+    comparison, scores = findings.comparison, findings.scores
+    title, metric = scope_name(scores.missions), metric_label(scores.metric)
+    overall = [pair for pair in comparison.pairs if pair.mission is None]
+    episodes = scores.values[0].size
+    plots = [
+        plot_scores(comparison, scores, folder / "policies.png"),
+        daf_plot_pair_differences(
+            overall, folder / "differences.png", level=comparison.level, metric=metric, title=title
+        ),
+        daf_plot_performance_profiles(
+            findings.profiles, folder / "profiles.png", metric=metric, episodes=episodes, title=title
+        ),
+    ]
+    for number, mission in enumerate(scores.missions if len(scores.missions) > 1 else ()):
+        name = re.sub(r"[^\w.-]", "_", mission)
+        plots.append(plot_scores(comparison, scores, folder / f"policies_{name}.png", mission=number))
+    return plots
+
+
+def plot_scores(comparison: "Comparison", scores: "PairedScores", path: Path, *, mission: int | None = None) -> Path:
+    """The episodes of all policies with their means, over all missions or on the one of this number."""
+    name = None if mission is None else scores.missions[mission]
+    means = {policy: comparison.summary(policy, name).mean for policy in scores.policies}
+    return daf_plot_policy_comparison(
+        {policy: scores.sample(number, mission).tolist() for number, policy in enumerate(scores.policies)},
+        path,
+        intervals={policy: (m.interval.low, m.interval.high) for policy, m in means.items() if m.interval},
+        level=comparison.level,
+        metric=metric_label(scores.metric),
+        title=name or scope_name(scores.missions),
+    )
 
 
 def daf_plot_policy_comparison(
@@ -36,29 +75,29 @@ def daf_plot_policy_comparison(
         jitter = np.random.default_rng(0)
         for row, name in enumerate(names):
             values = np.asarray(samples[name], dtype=float)
-            colour = COLOURS[row % len(COLOURS)]
             offsets = row + 0.18 + jitter.uniform(-0.07, 0.07, len(values))
-            axes.scatter(values, offsets, s=14, color=colour, alpha=0.45, linewidths=0)
-            mean = float(values.mean())
-            if name in intervals:
-                low, high = intervals[name]
-                axes.hlines(row - 0.08, low, high, color=colour, linewidth=2.2)
-            axes.plot(mean, row - 0.08, MARKERS[row % len(MARKERS)], color=colour, markersize=7)
-            axes.annotate(
-                f"{mean:.3f}",
-                (mean, row - 0.12),
-                (0, 7),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=8,
-            )
-        axes.set_yticks(range(len(names)), [f"{name}\n(n = {len(samples[name])})" for name in names])
-        axes.set_ylim(len(names) - 0.4, -0.6)
-        axes.set_xlabel(f"{metric}; line: {level_text(level)} interval of the mean, dots: {units}")
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.grid(axis="y", visible=False)
+            axes.scatter(values, offsets, s=14, color=COLOURS[row % len(COLOURS)], alpha=0.45, linewidths=0)
+            _draw_mean(axes, row, float(values.mean()), intervals.get(name))
+        _label_rows(axes, [f"{name}\n(n = {len(samples[name])})" for name in names], title)
+        axes.set_xlabel(f"{metric}; line: {interval_heading(level)} of the mean, dots: {units}")
     return path
+
+
+def _draw_mean(axes: "Axes", row: int, mean: float, interval: tuple[float, float] | None) -> None:
+    colour = COLOURS[row % len(COLOURS)]
+    if interval:
+        axes.hlines(row - 0.08, *interval, color=colour, linewidth=2.2)
+    axes.plot(mean, row - 0.08, MARKERS[row % len(MARKERS)], color=colour, markersize=7)
+    place = (mean, row - 0.12)
+    axes.annotate(picture_text(mean), place, (0, 7), textcoords="offset points", ha="center", va="bottom", fontsize=8)
+
+
+def _label_rows(axes: "Axes", labels: Sequence[str], title: str) -> None:
+    """One row a label, the first on top."""
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.grid(axis="y", visible=False)
 
 
 def daf_plot_pair_differences(
@@ -86,14 +125,10 @@ def daf_plot_pair_differences(
                 markeredgewidth=1.5,
                 markerfacecolor=colour if pair.significant else "white",
             )
-        labels = [f"{pair.first} - {pair.second}\n(n = {pair.episodes})" for pair in pairs]
-        axes.set_yticks(range(len(pairs)), labels)
-        axes.set_ylim(len(pairs) - 0.4, -0.6)
+        _label_rows(axes, [f"{pair_name(pair)}\n(n = {pair.episodes})" for pair in pairs], title)
         axes.set_xlabel(
-            f"difference in {metric}\nline: {level_text(level)} interval, filled: significant after correction"
+            f"difference in {metric}\nline: {interval_heading(level)}, filled: significant after correction"
         )
-        axes.set_title(title, loc="left", fontsize=10)
-        axes.grid(axis="y", visible=False)
     return path
 
 

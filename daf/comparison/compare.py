@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daf.comparison.publish import daf_publish_comparison, score_profiles
-from daf.comparison.scores import PairedScores, paired_scores, tell_incomplete
-from daf.comparison.sequential import with_sequential_decisions
-from daf.comparison.tables import pairs_table, summary_table
-from daf.comparison.verdict import verdict
+from daf.comparison.early_stopping import with_sequential_decisions
+from daf.comparison.metric_advice import flat_metric
+from daf.comparison.paired import incomplete_notes, paired_scores
+from daf.comparison.publish import daf_publish_comparison
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFComparisonConfig, DAFConfig, DAFPolicyConfig
 from daf.episodes.outcomes import EpisodeFailure
@@ -22,28 +20,32 @@ from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
+from daf.visualization.comparison_files import ComparisonReport
+from daf.visualization.comparison_tables import pairs_table, summary_table
+from daf.visualization.findings import ComparisonFindings
+from daf.visualization.verdict import verdict
 
 if TYPE_CHECKING:
-    from daf.statistics import Comparison, SequentialComparison
+    from daf.statistics import Comparison, PairedScores, SequentialComparison
 
 
 @dataclass(frozen=True, kw_only=True)
-class ComparisonResult(TaskResult):
+class PolicyComparisonResult(TaskResult):
     """A comparison and the episodes behind it.
 
     Attributes:
         objective: mean of the first policy over all missions, in the compared metric.
         sequential: the state in which the rounds stopped, or None for a fixed number of episodes.
         failures: episodes that could not be played; their seeds are left out for every policy.
-        folder: where every table, plot and the HTML report lie.
+        report: where every table, plot and the HTML report lie.
     """
 
     comparison: "Comparison"
     sequential: "SequentialComparison | None"
-    scores: PairedScores
+    scores: "PairedScores"
     records: tuple[EpisodeRecord, ...]
     failures: tuple[EpisodeFailure, ...]
-    folder: Path
+    report: ComparisonReport
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class Played:
 
     records: list[EpisodeRecord]
     failures: list[EpisodeFailure]
-    scores: PairedScores
+    scores: "PairedScores"
     sequential: "SequentialComparison | None"
 
 
-def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResult:
+def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyComparisonResult:
     """Lets `comparison.policies` play the same episodes, compares them and logs tables, plots and a report.
 
     Each policy plays alone, so that its reward is its own. With `comparison.stopping=sequential` they play in rounds
@@ -74,36 +76,47 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> ComparisonResul
     return conclude(config.comparison, played, tracker)
 
 
-def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> ComparisonResult:
+def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> PolicyComparisonResult:
     """Everything after the last episode: statistics, verdict, tables, plots, report."""
-    from daf.statistics import compare
+    findings = comparison_findings(options, played)
+    comparison, scores = findings.comparison, findings.scores
+    report = daf_publish_comparison(findings, tracker)
+    return PolicyComparisonResult(
+        objective=comparison.summary(scores.policies[0]).mean.value,
+        tables=(summary_table(comparison, scores.metric), pairs_table(comparison)),
+        notes=(*findings.notes, f"Report: {report.html}"),
+        comparison=comparison,
+        sequential=played.sequential,
+        scores=scores,
+        records=tuple(played.records),
+        failures=tuple(played.failures),
+        report=report,
+    )
+
+
+def comparison_findings(options: DAFComparisonConfig, played: Played) -> ComparisonFindings:
+    """What the statistics say of the episodes, and the sentences about it."""
+    from daf.statistics import compare, score_profiles
 
     scores = played.scores
     rng = np.random.default_rng(0)
     comparison = compare(scores.values, scores.policies, scores.missions, level=options.level, rng=rng)
     if played.sequential:
         comparison = with_sequential_decisions(comparison, played.sequential)
-    notes = (
-        *verdict(comparison, scores, played.records),
-        *_told_rounds(played.sequential, options.max_episodes),
-        *_told_length(played.records),
-        *tell_incomplete(scores),
-        *failure_notes(played.failures, "comparison"),
-        *timeout_notes(played.records),
-        *_told_warnings(comparison),
-    )
-    profiles = score_profiles(scores, comparison.level)
-    folder = daf_publish_comparison(comparison, scores, profiles, notes, tracker, sequential=played.sequential)
-    return ComparisonResult(
-        objective=comparison.summary(scores.policies[0]).mean.value,
-        tables=(summary_table(comparison, options.metric), pairs_table(comparison)),
-        notes=(*notes, f"Report: {folder / 'report.html'}"),
+    return ComparisonFindings(
         comparison=comparison,
-        sequential=played.sequential,
         scores=scores,
-        records=tuple(played.records),
-        failures=tuple(played.failures),
-        folder=folder,
+        profiles=score_profiles(scores, level=comparison.level),
+        sequential=played.sequential,
+        notes=(
+            *verdict(comparison, scores.metric, flat_metric(scores, played.records)),
+            *_rounds_note(played.sequential, options.max_episodes),
+            _length_note(played.records),
+            *incomplete_notes(scores),
+            *failure_notes(played.failures, "comparison"),
+            *timeout_notes(played.records),
+            *_warnings(comparison),
+        ),
     )
 
 
@@ -147,20 +160,20 @@ def _rounds(config: DAFConfig) -> Iterator[tuple[int, int]]:
         yield first, min(options.round_episodes, options.max_episodes - first)
 
 
-def _told_rounds(state: "SequentialComparison | None", most: int) -> Iterator[str]:
+def _rounds_note(state: "SequentialComparison | None", most: int) -> Iterator[str]:
     if state is None:
         return
     reached = "every pair is decided" if state.finished else "comparison.max_episodes is reached"
     yield f"Stopped after {state.episodes_per_mission} of at most {most} episodes per mission: {reached}. {state.note}"
 
 
-def _told_length(records: Sequence[EpisodeRecord]) -> Iterator[str]:
+def _length_note(records: Sequence[EpisodeRecord]) -> str:
     lengths = sorted({record.max_steps for record in records})
     steps = " or ".join(map(str, lengths))
-    yield f"Episodes of {steps} steps (mission.max_steps); what holds for these may not hold for longer ones."
+    return f"Episodes of {steps} steps (mission.max_steps); what holds for these may not hold for longer ones."
 
 
-def _told_warnings(comparison: "Comparison") -> Iterator[str]:
+def _warnings(comparison: "Comparison") -> Iterator[str]:
     """Every warning once, with the policies whom it concerns unless those are all."""
     for warning in comparison.warnings:
         concerned = [policy for policy in comparison.policies if warning in comparison.summary(policy).warnings]

@@ -1,0 +1,47 @@
+"""How a season is shown."""
+
+from collections.abc import Mapping
+
+from daf.comparison.tournament.standings import Season, Standing
+from daf.results import ResultTable
+from daf.visualization.text import NO_VALUE, estimate_cells, number_text, p_text, verdict_text
+
+
+def season_table(season: Season) -> ResultTable:
+    """One row a policy, best first."""
+    head = ("policy", "rank", "score", "interval", "VOR", "VOR interval", "rating", "matches", "against the leader")
+    rows = [
+        (
+            standing.policy,
+            str(standing.rank),
+            *estimate_cells(standing.score),
+            *estimate_cells(standing.vor, "+"),
+            f"{number_text(standing.rating)} ± {number_text(standing.rating_sd)}",
+            str(standing.matches),
+            _against_leader(season, standing),
+        )
+        for standing in season.standings
+    ]
+    return ResultTable("Tournament", head, tuple(rows))
+
+
+def _against_leader(season: Season, standing: Standing) -> str:
+    leader, comparison = season.standings[0].policy, season.comparison
+    if standing.policy == leader:
+        return NO_VALUE
+    pair = comparison.pair(*sorted((leader, standing.policy), key=comparison.policies.index))
+    return verdict_text(pair) if pair.p_value is None else f"{verdict_text(pair)} (p {p_text(pair.p_value)})"
+
+
+def season_notes(season: Season) -> list[str]:
+    """What the user should know about the intervals and tests."""
+    from daf.statistics import NORMAL_THEORY, reliability
+
+    comparison = season.comparison
+    notes = [*reliability(comparison.episodes_per_mission, "seeds")]
+    return [*notes, NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else notes
+
+
+def disqualification_notes(failed: Mapping[str, str]) -> list[str]:
+    """A sentence for every policy that could not finish a match on its own, from its name and the reason."""
+    return [f"{name} is disqualified, since it cannot finish a match on its own: {why}" for name, why in failed.items()]

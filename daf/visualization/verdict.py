@@ -1,0 +1,103 @@
+"""What a comparison says in plain sentences, above all when it can say nothing."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from daf.visualization.text import error_rate_text, estimate_text, higher_and_lower, verdict_text
+
+if TYPE_CHECKING:
+    from daf.statistics import Comparison, PairResult
+
+
+def verdict(comparison: "Comparison", metric: str, flat: str | None = None) -> list[str]:
+    """Who beats whom over all missions, what differs on single missions, and why nothing does if nothing does.
+
+    `flat`: why the metric cannot tell these policies apart, where it cannot.
+    """
+    overall = [pair for pair in comparison.pairs if pair.mission is None]
+    sentences = list(_leads(overall, comparison, metric))
+    if not sentences:
+        sentences = [f"Nothing can be told apart: {flat or _why_nothing(comparison, overall)}"]
+    else:
+        sentences += [_tie(pair) for pair in overall if not pair.significant]
+        sentences.append(
+            f"Metric: {metric}; {comparison.episodes_per_mission} episodes per policy and mission; the error"
+            f" rate is {error_rate_text(comparison.level)} over all pairs together."
+        )
+    return sentences + list(_exceptions(comparison))
+
+
+def _leads(pairs: Sequence["PairResult"], comparison: "Comparison", metric: str) -> Iterator[str]:
+    """One sentence for every policy that is significantly higher than another."""
+    for policy in sorted(comparison.policies, key=lambda name: -comparison.summary(name).mean.value):
+        lower = [_oriented(pair, policy) for pair in pairs if pair.significant and policy in higher_and_lower(pair)[:1]]
+        if lower:
+            word = "beats" if metric == "reward" else "is higher than"
+            yield f"{policy} {word} {_listed(lower)}."
+
+
+def _oriented(pair: "PairResult", policy: str) -> str:
+    sign = 1 if pair.first == policy else -1
+    other = pair.second if pair.first == policy else pair.first
+    interval = pair.difference.interval
+    bounds = sorted((sign * interval.low, sign * interval.high)) if interval else []
+    return f"{other} by {estimate_text(sign * pair.difference.value, bounds)}"
+
+
+def _listed(items: Sequence[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
+
+
+def _tie(pair: "PairResult") -> str:
+    interval = pair.difference.interval
+    difference = estimate_text(pair.difference.value, (interval.low, interval.high) if interval else ())
+    return f"{pair.first} and {pair.second}: {verdict_text(pair)} (difference {difference})."
+
+
+def _exceptions(comparison: "Comparison") -> Iterator[str]:
+    """Missions whose significant differences are not those over all missions: blocks are never pooled away."""
+    if len(comparison.missions) == 1:
+        return
+    for pair in comparison.pairs:
+        if pair.mission is None or not pair.significant:
+            continue
+        overall = comparison.pair(pair.first, pair.second)
+        if not overall.significant or higher_and_lower(overall) != higher_and_lower(pair):
+            yield f"On {pair.mission} alone, {pair.decision}; over all missions: {verdict_text(overall)}."
+
+
+def _why_nothing(comparison: "Comparison", pairs: Sequence["PairResult"]) -> str:
+    from daf.statistics import fixed_sample_size
+
+    if all(pair.p_value is None for pair in pairs):
+        return f"{pairs[0].decision}. Play more: evaluation.episodes=20."
+    if not pairs[0].tests:  # played in rounds
+        more = " Raise comparison.max_episodes." if any("undecided" in pair.decision for pair in pairs) else ""
+        return " ".join(_tie(pair) for pair in pairs) + more
+    if _out_of_reach(pairs[0]):
+        return _too_few(comparison)
+    widest = max(pairs, key=lambda pair: abs(pair.difference.value))
+    needed = fixed_sample_size(0.5, level=comparison.level)
+    return (
+        f"the largest difference lies within chance. {_tie(widest)} To find a difference of half a standard deviation"
+        f" in 9 of 10 cases, one pair needs {needed} episodes per mission (evaluation.episodes={needed})."
+    )
+
+
+def _out_of_reach(pair: "PairResult") -> bool:
+    """Whether sign flips of so few episodes cannot reach the level, and normal theory did not decide in their place."""
+    from daf.statistics.comparison import NORMAL_THEORY
+
+    return pair.tests["permutation"].p_value is None and NORMAL_THEORY not in pair.warnings
+
+
+def _too_few(comparison: "Comparison") -> str:
+    from daf.statistics.significance import sign_flips_needed
+
+    needed = math.ceil(sign_flips_needed(1 - comparison.level) / len(comparison.missions))
+    return (
+        f"{comparison.episodes_per_mission} episodes per mission cannot reach the error rate of"
+        f" {error_rate_text(comparison.level)}, however large the difference; at least {needed} are needed"
+        f" (evaluation.episodes={needed})."
+    )

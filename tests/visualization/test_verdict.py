@@ -1,0 +1,63 @@
+"""What is said about a comparison, above all when nothing can be said."""
+
+import numpy as np
+
+from daf.comparison.early_stopping import with_sequential_decisions
+from daf.statistics import Comparison, sequential_comparison
+from daf.visualization.verdict import verdict
+from tests.made_up import made_up_comparison
+
+
+def judged(values: np.ndarray) -> tuple[Comparison, str]:
+    """A comparison of made-up rewards, (policies, missions, seeds), and the metric's name."""
+    return made_up_comparison(values)[0], "reward"
+
+
+def test_chance_is_named_with_its_size() -> None:
+    values = np.random.default_rng(1).normal(size=(2, 1, 30))
+    (first, *_) = verdict(*judged(values))
+    assert first.startswith("Nothing can be told apart: the largest difference lies within chance. a and b:")
+    assert "evaluation.episodes=44" in first  # 90 % power at half a standard deviation (Cohen 1988: 44 pairs)
+
+
+def test_too_few_episodes_are_named() -> None:
+    (first,) = verdict(*judged(np.random.default_rng(1).normal(size=(2, 1, 4))))
+    assert first == "Nothing can be told apart: not enough episodes (4 of 5). Play more: evaluation.episodes=20."
+
+
+def test_episodes_that_cannot_reach_the_level_are_named() -> None:
+    """Equal sizes leave sign flips alone, and five of them have no p-value below 1/16."""
+    one, two = np.ones((2, 1, 5)), np.ones((2, 2, 5))
+    one[0] += 1.0
+    (first,) = verdict(*judged(one))
+    assert first == (
+        "Nothing can be told apart: 5 episodes per mission cannot reach the error rate of 0.05, however large the"
+        " difference; at least 6 are needed (evaluation.episodes=6)."
+    )
+    two[0] += [[1.0], [2.0]]
+    assert verdict(*judged(two))[0].startswith("a beats b")
+    (chance,) = verdict(*judged(np.random.default_rng(1).normal(size=(2, 1, 5))))
+    assert "lies within chance" in chance
+
+
+def test_a_mission_that_says_otherwise_is_not_pooled_away() -> None:
+    noise = np.random.default_rng(2).normal(scale=0.1, size=(2, 2, 20))
+    values = noise + np.array([[[3.0], [0.0]], [[0.0], [1.0]]])
+    sentences = verdict(*judged(values))
+    assert sentences[0].startswith("a beats b")
+    (exception,) = [sentence for sentence in sentences if sentence.startswith("On m1 alone")]
+    assert "b is higher than a" in exception
+
+
+def test_rounds_that_decide_nothing_say_what_to_raise() -> None:
+    values = np.random.default_rng(5).normal(size=(2, 1, 12))
+    comparison, scores = made_up_comparison(values)
+    state = sequential_comparison(values, scores.policies, margin=0.1)
+    (first,) = verdict(with_sequential_decisions(comparison, state), "reward")
+    assert first.startswith("Nothing can be told apart: a and b: undecided after 12 episodes per mission (difference")
+    assert first.endswith("Raise comparison.max_episodes.")
+
+
+def test_a_metric_that_tells_nothing_apart_is_the_reason() -> None:
+    (first,) = verdict(*judged(np.ones((2, 1, 20))), "reward is constant.")
+    assert first == "Nothing can be told apart: reward is constant."
