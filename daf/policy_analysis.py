@@ -9,6 +9,7 @@ from daf.config.schemas import DAFConfig
 from daf.episodes.plans import unique_names
 from daf.records import MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 
 #: Where policies are tried when nothing else is said: small, and known to every class.
@@ -194,3 +195,6 @@ def _layer_table(analysis: PolicyAnalysis) -> ResultTable:
 
 def _yes_no(value: bool | None) -> str:
     return "-" if value is None else "yes" if value else "no"
+
+
+POLICIES = Task(name="policies", run=daf_show_policies, policies=played_policies)

@@ -17,7 +17,7 @@ from daf.config import CONF_DIR, DAFConfig
 from daf.config.compose import validate
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.results import TaskResult
-from daf.tasks import load_task, tell_result
+from daf.tasks import find_task, print_result
 from daf.tracking.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -45,23 +45,23 @@ def daf_run(config: DAFConfig, *, overrides: Sequence[str] = (), parent_run_id: 
     from daf.tracking.store import open_store
     from daf.tracking.tracker import Tracker
 
-    problems = daf_check_environment(config)
-    if problems:
-        raise DAFConfigError(problems)
-    task = load_task(config.task.function)
+    found = daf_check_environment(config)
+    if not found.passed:
+        raise DAFConfigError(list(found.errors))
+    task = find_task(config.task)
     client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     output_dir.mkdir(parents=True, exist_ok=True)
     name = run_name(config, overrides)
     with Tracker(client, experiment_id, name, output_dir, parent_run_id=parent_run_id) as tracker:
         log_provenance(tracker, config, overrides)
-        result = task(config, tracker)
+        result = task.run(config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
-    tell_result(result, tracker.output_dir, tracker.run_id, config.tracking.uri)
+    print_result(result, tracker.output_dir, tracker.run_id, config.tracking.uri)
     return result
 
 
@@ -70,8 +70,7 @@ def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
     if overrides and os.environ.get(PARENT_RUN):
         pairs = (Redactor().override(override).partition("=") for override in overrides)
         return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
-    policies = config.comparison.policies if config.task.name == "compare" else (config.policy,)
-    names = " vs ".join(policy.spec().name for policy in policies)
+    names = " vs ".join(policy.spec().name for policy in find_task(config.task).named_after(config))
     return f"{config.task.name} {names} {config.mission.name}"
 
 
@@ -141,8 +140,7 @@ def _check_early(config: DAFConfig, command: CommandLine) -> None:
     from daf.environment_checks import daf_check_environment
 
     with Console(stderr=True).status("checking the environment"):
-        load_task(config.task.function)
-        problems = daf_check_environment(config)
+        problems = list(daf_check_environment(config).errors)
     if config.sweep.space and not command.multirun:
         problems.append(Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ..."))
     if problems:

@@ -13,7 +13,7 @@ Load = Callable[..., DAFConfig]
 
 
 def found(config: DAFConfig) -> dict[str, str]:
-    return {problem.where: str(problem) for problem in daf_check_environment(config)}
+    return {problem.where: str(problem) for problem in daf_check_environment(config).errors}
 
 
 def test_a_sound_request_has_no_problems(tiny: Load) -> None:

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from daf.results import ResultTable, TaskResult
-from daf.tasks import tell_result
+from daf.tasks import print_result
 from daf.visualization.text import level_text
 
 TABLE = ResultTable("Two | policies", ("policy", "reward"), (("a,b", "1.0"), ("<x>|y", "2.0")))
@@ -44,7 +44,7 @@ def test_brackets_and_colons_in_names_are_shown_as_they_are() -> None:
 
 def test_a_result_is_told_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     note = "failed with [/models/best.pt] [type=value_error] :warning:"
-    tell_result(TaskResult(objective=None, notes=(note,)), tmp_path / "[bold]", "run", None)
+    print_result(TaskResult(objective=None, notes=(note,)), tmp_path / "[bold]", "run", None)
     assert note in capsys.readouterr().out
 
 

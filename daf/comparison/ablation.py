@@ -26,6 +26,7 @@ from daf.episodes.played import Played, log_episodes, play_matches, reliability,
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
@@ -391,3 +392,17 @@ def _log(result: AblationResult, values: Mapping[Parts, Array], config: DAFConfi
         title=config.policy.spec().name,
     )
     tracker.log_file(plot, "plots")
+
+
+def _problems(config: DAFConfig) -> list[Problem]:
+    if config.ablation.parts:
+        return []
+    hint = "For example: +ablation.parts.memory.zero=[_rnn]."
+    return [Problem("ablation.parts", "names nothing to switch off.", hint)]
+
+
+def _trains(config: DAFConfig) -> bool:
+    return config.ablation.trainings > 0
+
+
+ABLATION = Task(name="ablation", run=daf_policy_ablation, problems=_problems, trains=_trains)

@@ -21,6 +21,7 @@ from daf.episodes.played import Played, log_episodes, play_matches, reliability,
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult, json_ready
+from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 from daf.visualization.text import estimate_cells, level_text
@@ -418,3 +419,13 @@ def _plot(
         units="trainings" if any(len(policies) > 1 for policies in algorithms.values()) else "seeds",
         title=f"Benchmark {config.benchmark.suite}",
     )
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    algorithms = config.benchmark.algorithms
+    listed = [entry for name, own in algorithms.items() for entry in keyed(f"benchmark.algorithms.{name}", own)]
+    return [*(listed or [("policy", config.policy)]), *keyed("benchmark.scripted", config.benchmark.scripted)]
+
+
+#: Missions of the suite that cannot be played are left out while it runs, so they are no problem beforehand.
+BENCHMARK = Task(name="benchmark", run=daf_benchmark_suite, policies=_policies)

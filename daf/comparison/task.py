@@ -13,14 +13,14 @@ from daf.comparison.sequential import with_sequential_decisions
 from daf.comparison.tables import pairs_table, summary_table
 from daf.comparison.verdict import verdict
 from daf.config.missions import mission_specs
-from daf.config.schemas import DAFComparisonConfig, DAFConfig
-from daf.environment_checks import TOO_FEW_POLICIES
+from daf.config.schemas import DAFComparisonConfig, DAFConfig, DAFPolicyConfig
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import log_episodes, play_with_progress, tell_failures, tell_timeouts
-from daf.errors import DAFConfigError
+from daf.errors import DAFConfigError, Problem
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
+from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -168,3 +168,23 @@ def _told_warnings(comparison: "Comparison") -> Iterator[str]:
         concerned = [policy for policy in comparison.policies if warning in comparison.summary(policy).warnings]
         names = f"{', '.join(concerned)}: " if len(concerned) < len(comparison.policies) and concerned else ""
         yield f"Note: {names}{warning}."
+
+
+TOO_FEW_POLICIES = Problem(
+    "comparison.policies", "holds fewer than two policies.", "For example: comparison.policies=[starter,random,noop]."
+)
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    return keyed("comparison.policies", config.comparison.policies)
+
+
+def _compared(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
+    return config.comparison.policies
+
+
+def _problems(config: DAFConfig) -> list[Problem]:
+    return [] if len(config.comparison.policies) > 1 else [TOO_FEW_POLICIES]
+
+
+COMPARE = Task(name="compare", run=daf_compare_policies, policies=_policies, named_after=_compared, problems=_problems)

@@ -25,6 +25,7 @@ from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import daf_compute_weighted_score
+from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 from daf.visualization.text import estimate_cells
@@ -337,3 +338,17 @@ def _log(result: TournamentResult, missions: Sequence[MissionSpec], seeds: Seque
         title="Tournament",
     )
     tracker.log_file(plot, "plots")
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    return keyed("tournament.policies", config.tournament.policies)
+
+
+def _problems(config: DAFConfig) -> list[Problem]:
+    if len(config.tournament.policies) > 1:
+        return []
+    hint = "For example: tournament.policies=[starter,random,noop]."
+    return [Problem("tournament.policies", "holds fewer than two policies.", hint)]
+
+
+TOURNAMENT = Task(name="tournament", run=daf_run_tournament, policies=_policies, problems=_problems)

@@ -15,6 +15,7 @@ from daf.errors import DAFError
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.results import ResultTable, TaskResult
 from daf.scoring_analysis import Vor, _by_count, _Estimator, daf_compute_vor, overall_samples, pickup_plans, vor_samples
+from daf.tasks import KeyedPolicy, Task, pool_policies, pool_problems
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 from daf.visualization.text import estimate_cells, level_text
@@ -174,3 +175,10 @@ def _log(
 
 def _agents(vor: Vor) -> int:
     return max(count.candidate_agents for count in vor.counts)
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    return [("policy", config.policy), *pool_policies(config)]
+
+
+VOR = Task(name="vor", run=daf_compare_with_vor, policies=_policies, problems=pool_problems)

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from daf.config.explain import explain_validation
 from daf.config.schemas import DAFConfig
+from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
 from daf.errors import DAFConfigError, Problem
 
@@ -131,7 +132,7 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
 
 
 def _is_value(override: Override) -> bool:
-    return "." in override.key_or_group or override.key_or_group in {"seed", "device", "output_dir"}
+    return "." in override.key_or_group or override.key_or_group in VALUE_KEYS
 
 
 def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:

@@ -7,12 +7,12 @@ from daf.records import MissionSpec
 
 def mission_specs(config: DAFConfig) -> list[MissionSpec]:
     """The missions that the config evaluates on, without those of a set or pattern that nobody can play."""
-    left_out = _left_out(config)
+    left_out = left_out_missions(config)
     names = expand_missions(list(config.evaluation.missions)) if config.evaluation.missions else [config.mission.name]
     return [config.mission_spec(name) for name in names if name not in left_out]
 
 
-def _left_out(config: DAFConfig) -> list[str]:
+def left_out_missions(config: DAFConfig) -> list[str]:
     """What the sets and patterns of `evaluation.missions` hold that cannot be played, if they hold anything else."""
     from daf.bridge.mission_names import UNPLAYABLE
 

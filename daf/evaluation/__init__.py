@@ -1,5 +1,5 @@
 """`task=evaluate`."""
 
-from daf.evaluation.task import EvaluationResult, daf_evaluate
+from daf.evaluation.task import EVALUATE, EvaluationResult, daf_evaluate
 
-__all__ = ["EvaluationResult", "daf_evaluate"]
+__all__ = ["EVALUATE", "EvaluationResult", "daf_evaluate"]

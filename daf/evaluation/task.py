@@ -9,12 +9,14 @@ import numpy as np
 
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
+from daf.config.sections import OF_TRIALS
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import log_episodes, play_with_progress, tell_failures, tell_timeouts
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 
 LEVEL = 0.95
@@ -159,3 +161,8 @@ def _records_csv(records: Sequence[EpisodeRecord]) -> str:
         for record in records
     ]
     return pd.DataFrame(rows).to_csv(index=False)
+
+
+EVALUATE = Task(
+    name="evaluate", run=daf_evaluate, policies=played_policies, decided_by=OF_TRIALS, scored_by_sweeps=True
+)

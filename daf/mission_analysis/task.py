@@ -22,6 +22,7 @@ from daf.mission_analysis.discovery import (
 )
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.text import level_text
 
@@ -142,3 +143,6 @@ def _correlations(
 def _correlation_cells(one: Correlation) -> tuple[str, ...]:
     interval = f"{one.interval.low:+.2f} to {one.interval.high:+.2f}" if one.interval else "-"
     return (one.metric, f"{one.value:+.2f}", interval, f"{one.p_value:.2g}", str(one.episodes))
+
+
+MISSIONS = Task(name="missions", run=daf_show_missions, policies=played_policies)

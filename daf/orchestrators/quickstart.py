@@ -10,8 +10,9 @@ from daf.comparison.scores import PairedScores, paired_scores, tell_incomplete
 from daf.config.schemas import DAFConfig
 from daf.evaluation.task import LEVEL, EvaluationResult, daf_evaluate
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task
 from daf.tracking.tracker import Tracker
-from daf.training.task import TrainingResult, daf_train
+from daf.training.task import TRAIN, TrainingResult, daf_train
 from daf.visualization import daf_plot_policy_comparison, daf_plot_training_curves
 from daf.visualization.text import ALL_MISSIONS, level_text
 
@@ -154,3 +155,8 @@ def _plot_policies(scores: PairedScores, comparison: "Comparison", tracker: Trac
         title=_missions(comparison),
     )
     tracker.log_file(plot, "plots")
+
+
+QUICKSTART = Task(
+    name="quickstart", run=daf_quickstart, trains=TRAIN.trains, decided_by=TRAIN.decided_by, scored_by_sweeps=True
+)

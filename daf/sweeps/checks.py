@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from daf.config.schemas import DAFConfig
+from daf.config.sections import NOT_ENVIRONMENT, SAME_FOR_ALL_TRIALS
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.space import Assignments, Compose, Parameter, Space, has_value
 from daf.sweeps.strategies import make_pruner, make_sampler
@@ -16,10 +17,6 @@ from daf.sweeps.study import quiet_optuna
 MOST_PROBES = 64
 #: Combinations with other keys' values that are tried before a value counts as impossible.
 COMBINATIONS = 8
-#: Keys that all trials of a sweep share.
-SWEEPS_OWN = ("output_dir", "tracking", "sweep", "objective")
-#: Sections of the config that have no part in whether missions build, policies load and files exist.
-NOT_ENVIRONMENT = ("optimizer", "training", "seed", "output_dir", "tracking", "sweep")
 
 
 def check_sweep(
@@ -58,7 +55,7 @@ def _check_references(config: DAFConfig, space: Space, compose: Compose) -> Iter
     swept = {parameter.path: parameter for parameter in space.parameters}
     configs = [config, *_of_each_option(space, compose)]
     for parameter in space.parameters:
-        if parameter.path.partition(".")[0] in SWEEPS_OWN:
+        if parameter.path.partition(".")[0] in SAME_FOR_ALL_TRIALS:
             hint = "Is there a comma that should stand in quotes?"
             yield Problem(parameter.path, "is the same for all trials and cannot be swept.", hint)
         for key in parameter.config.when:

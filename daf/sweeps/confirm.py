@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import TRAINING_TASKS
 from daf.results import ResultTable
 from daf.sweeps.bookkeeping import last_line
 from daf.sweeps.space import Assignments, Compose
 from daf.sweeps.state import best_trials, in_state, name_of
-from daf.sweeps.study import OWN_TASKS
 from daf.sweeps.trial import TrialJob, TrialOutcome, seeds_from
+from daf.tasks import find_task
 
 if TYPE_CHECKING:
     import optuna
@@ -88,8 +87,9 @@ def confirm(
     """
     sweep = config.sweep
     chosen = [] if sweep.confirm == "off" or len(study.directions) > 1 else candidates(study, config)
-    retrain = sweep.confirm == "retrain" and config.task.name in TRAINING_TASKS
-    if not chosen or config.task.name not in OWN_TASKS:
+    task = find_task(config.task)
+    retrain = sweep.confirm == "retrain" and task.trains(config)
+    if not chosen or not task.scored_by_sweeps:
         return None
     if not retrain and config.objective.metric[0].startswith("train/"):
         log.warning("Nothing is confirmed: %s needs sweep.confirm=retrain", config.objective.metric[0])

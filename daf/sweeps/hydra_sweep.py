@@ -23,6 +23,7 @@ from daf.sweeps.space import Compose, Parameter, trial_name
 from daf.sweeps.strategies import make_pruner, report_every
 from daf.sweeps.study import StoredStudy, default_storage, report
 from daf.sweeps.trial import Intermediate
+from daf.tasks import print_result
 
 if TYPE_CHECKING:
     import optuna
@@ -42,8 +43,6 @@ def sweep(
     Raises:
         DAFConfigError: the request is wrong; nothing was started.
     """
-    from daf.tasks import tell_result
-
     fixed, swept = split_overrides(arguments, hydra_context.config_loader)
     config_dir, extra = _config_folders(hydra_config)
     # Composed anew for every trial, so that an output folder named after the time must be fixed once.
@@ -59,7 +58,7 @@ def sweep(
     if hydra_config.hydra.launcher._target_ != BASIC_LAUNCHER:
         launcher = _Launched(hydra_context, task_function, hydra_config, fixed)
     result = daf_launch_sweep(base, compose=compose, overrides=arguments, run_trials=launcher)
-    tell_result(result, result.output_dir, result.run_id, base.tracking.uri)
+    print_result(result, result.output_dir, result.run_id, base.tracking.uri)
     return result
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from daf.config.expressions import evaluate_expression
 from daf.config.override_syntax import override_text
 from daf.config.schemas import DAFConfig, DAFParameterConfig
+from daf.config.sections import VALUE_KEYS
 from daf.errors import DAFConfigError, Problem
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 #: Points of a grid that are still written out.
 MOST_POINTS = 10_000
-#: Top-level keys that hold a value, while all others without a dot name a config group.
-VALUE_KEYS = ("seed", "device", "output_dir")
 
 #: What a trial sets: key as on the command line (with its ``+``) to the config's value.
 Assignments = dict[str, Any]

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import TRAINING_TASKS
+from daf.config.sections import FREE
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import digest
 from daf.sweeps.space import Space
 from daf.sweeps.strategies import make_pruner, make_sampler
+from daf.tasks import find_task
 from daf.tracking.provenance import flatten
 from daf.tracking.redaction import Redactor
 from daf.tracking.store import project_dir, tracking_uri
@@ -31,29 +32,8 @@ if TYPE_CHECKING:
 DEFAULT_TRIALS = 20
 #: Seconds between two signs of life, and without one until a process on another machine counts as dead.
 ALIVE_EVERY_S, DEAD_AFTER_S = 30.0, 300.0
-#: Tasks whose trials the sweep runs itself, and the sections that decide what comes out of them.
-OWN_TASKS = (*TRAINING_TASKS, "evaluate")
-DECISIVE = {
-    "mission": True,
-    "variant": True,
-    "policy": True,
-    "optimizer": True,
-    "training": True,
-    "evaluation": True,
-    "objective": True,
-    "task": True,
-    "seed": True,
-}
 #: Owners in this process that have not ended.
 _AT_WORK: set[str] = set()
-#: Parts of the config that do not change what a trial results in.
-FREE = {
-    "output_dir": True,
-    "tracking": True,
-    "device": True,
-    "evaluation": {"workers", "cache", "time_limit_s", "replays"},
-    "sweep": True,
-}
 #: Settings of the sweep that, changed, make another study where no name is given.
 NAMING = ("sampler", "sampler_kwargs", "pruner", "pruner_kwargs", "patience", "enqueue")
 #: Those that make another experiment even under the same name.
@@ -62,9 +42,9 @@ IDENTIFYING = ("space", "seeds_per_trial")
 
 def identity(config: DAFConfig) -> dict[str, Any]:
     """What must not change while a study goes on, as plain data without secrets."""
-    decisive = None
-    if config.task.name in OWN_TASKS:
-        decisive = DECISIVE | {"vor": True} if "vor" in config.objective.metric else DECISIVE
+    decisive = find_task(config.task).decided_by
+    if decisive is not None and "vor" in config.objective.metric:
+        decisive |= {"vor"}
     data = config.model_dump(mode="json", include=decisive, exclude=FREE)  # type: ignore[arg-type]
     data["sweep"] = config.sweep.model_dump(mode="json", include=set(IDENTIFYING), exclude_defaults=True)
     tree: dict[str, Any] = Redactor().tree(data)

@@ -18,10 +18,10 @@ import yaml
 
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.environment_checks import TRAINING_TASKS, daf_check_environment
+from daf.environment_checks import daf_check_environment
 from daf.errors import DAFError, DAFTrainingDivergedError, Problem
 from daf.records import EpisodeRecord
-from daf.sweeps.study import OWN_TASKS
+from daf.tasks import Task, find_task
 from daf.tracking.provenance import flatten
 from daf.tracking.redaction import Redactor
 from daf.tracking.store import open_store
@@ -163,13 +163,13 @@ def warm_up_tracking() -> None:
 
 def initializer(config: DAFConfig) -> str:
     """What a worker does before its first trial, for a `ProcessExecutor`."""
-    plays = config.task.name in OWN_TASKS
+    plays = find_task(config.task).scored_by_sweeps
     return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 
 
 def work(job: TrialJob | CheckJob, line: Line) -> TrialOutcome | list[Problem]:
     """What a worker does."""
-    return daf_check_environment(job.config) if isinstance(job, CheckJob) else run_trial(job, line)
+    return list(daf_check_environment(job.config).errors) if isinstance(job, CheckJob) else run_trial(job, line)
 
 
 def run_trial(job: TrialJob, line: Line) -> TrialOutcome:
@@ -293,11 +293,12 @@ def _run_seed(job: TrialJob, index: int, line: Line, tracker: Tracker, progress:
 def _train_and_play(
     job: TrialJob, config: DAFConfig, index: int, line: Line, tracker: Tracker, progress: _Progress
 ) -> _Part:
-    if config.task.name not in OWN_TASKS:
-        return _run_task(config, tracker)
+    task = find_task(config.task)
+    if not task.scored_by_sweeps:
+        return _run_task(task, config, tracker)
     extra: dict[str, float] = {}
     weights = job.weights[index] if job.weights else config.policy.weights
-    if config.task.name in TRAINING_TASKS and job.weights is None:
+    if task.trains(config) and job.weights is None:
         weights, extra = _train(job, config, index, line, tracker, progress)
     policy = config.policy.model_copy(update={"weights": weights})
     scores = _play(job, config.model_copy(update={"policy": policy}), index, line, tracker, extra)
@@ -309,11 +310,9 @@ def _train_and_play(
     return _Part(values=values, scores=scores, checkpoint=weights or "")
 
 
-def _run_task(config: DAFConfig, tracker: Tracker) -> _Part:
+def _run_task(task: Task, config: DAFConfig, tracker: Tracker) -> _Part:
     """Any other task: what it calls its objective is the trial's."""
-    from daf.tasks import load_task
-
-    objective = load_task(config.task.function)(config, tracker).objective
+    objective = task.run(config, tracker).objective
     values = objective if isinstance(objective, tuple) else (objective,)
     if len(values) != len(config.objective.metric) or any(value is None for value in values):
         raise DAFError(f"task {config.task.name} gave the objective {objective!r}, not one for each objective.metric")

@@ -7,9 +7,8 @@ from typing import Any
 import yaml
 
 from daf.config.schemas import DAFConfig
+from daf.config.sections import EXPERIMENT
 
-#: Sections that make the experiment what it is.
-SECTIONS = ("mission", "variant", "policy", "optimizer", "training", "evaluation", "seed")
 MARK = "# Winner of the sweep "
 
 
@@ -26,10 +25,10 @@ def write_winner(path: Path, name: str, config: DAFConfig, comment: Mapping[str,
     first = f"{MARK}{name}."
     if path.is_file() and first not in path.read_text():
         return False
-    data: dict[str, Any] = config.model_dump(mode="json", include=set(SECTIONS))
+    data: dict[str, Any] = config.model_dump(mode="json", include=set(EXPERIMENT))
     lines = ["# @package _global_", first, *(f"# {label}: {text}" for label, text in comment.items())]
     # Above a group's option, so that `task=...` on the command line still decides what is done with it.
     lines += ["defaults:", f"  - override /task: {config.task.name}", "  - _self_", ""]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + yaml.safe_dump({key: data[key] for key in SECTIONS}, sort_keys=False))
+    path.write_text("\n".join(lines) + yaml.safe_dump({key: data[key] for key in EXPERIMENT}, sort_keys=False))
     return True

@@ -1,5 +1,5 @@
 """`task=train`."""
 
-from daf.training.task import TrainingResult, daf_train
+from daf.training.task import TRAIN, TrainingResult, daf_train
 
-__all__ = ["TrainingResult", "daf_train"]
+__all__ = ["TRAIN", "TrainingResult", "daf_train"]

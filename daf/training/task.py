@@ -8,9 +8,11 @@ from statistics import fmean
 from daf.bridge.policies import file_digest, resolve_policy
 from daf.bridge.trainer import STATE_FILE, EpochReport, TrainingOutcome, load_state, policy_to_train, train
 from daf.config.schemas import DAFConfig
+from daf.config.sections import OF_TRIALS
 from daf.errors import DAFConfigError, DAFInterruptedError, Problem
 from daf.execution.progress import progress
 from daf.results import ResultTable, TaskResult
+from daf.tasks import Task
 from daf.tracking.store import is_run_id
 from daf.tracking.tracker import Tracker
 
@@ -153,3 +155,10 @@ def _table(outcome: TrainingOutcome, curve: list[tuple[int, float]]) -> ResultTa
             ("weights", str(outcome.model)),
         ),
     )
+
+
+def _always(config: DAFConfig) -> bool:
+    return True
+
+
+TRAIN = Task(name="train", run=daf_train, trains=_always, decided_by=OF_TRIALS, scored_by_sweeps=True)

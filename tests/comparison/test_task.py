@@ -195,14 +195,14 @@ def test_actions_that_were_too_slow_are_told(tracker: Tracker) -> None:
 
 def test_fewer_than_two_policies_are_refused(tiny: Load, tracker: Tracker) -> None:
     config = tiny("task=compare", "comparison.policies=[noop]")
-    assert [problem.where for problem in daf_check_environment(config)] == ["comparison.policies"]
+    assert [problem.where for problem in daf_check_environment(config).errors] == ["comparison.policies"]
     with pytest.raises(DAFConfigError, match="fewer than two"):
         daf_compare_policies(config, tracker)
 
 
 def test_a_policy_to_compare_must_load(tiny: Load) -> None:
     config = tiny("task=compare", "comparison.policies=[noop,'class=random,kw.vibe_action_p=x']")
-    assert [problem.where for problem in daf_check_environment(config)] == ["comparison.policies.1"]
+    assert [problem.where for problem in daf_check_environment(config).errors] == ["comparison.policies.1"]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,8 @@ def test_metrics_of_a_record() -> None:
 
 def test_loading_the_task_imports_nothing_heavy() -> None:
     code = (
-        "import sys, daf.run; daf.run.load_task('daf.comparison.daf_compare_policies');"
+        "import sys; from daf.config import daf_load_config; from daf.tasks import find_task;"
+        "find_task(daf_load_config(overrides=['task=compare']).task);"
         "print([m for m in ('torch', 'mlflow', 'cogames', 'matplotlib', 'pandas', 'scipy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ from daf.config import DAFConfig
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode
 from daf.episodes.played import play_with_progress
 from daf.records import EpisodePlan, EpisodeRecord
-from daf.tasks import load_task
+from daf.tasks import find_task
 from daf.tracking.tracker import Tracker
 
 Load = Callable[..., DAFConfig]
@@ -45,6 +45,6 @@ def test_slow_actions_and_missing_weights_are_told(
     monkeypatch.setattr("daf.episodes.played.play_with_progress", slowly)
     monkeypatch.setattr("daf.mission_analysis.task._discovery", lambda mission, everything: [])
     config = tiny("policy=stateless", *options, "mission.max_steps=5", "evaluation.episodes=1")
-    result = load_task(config.task.function)(config, tracker)
+    result = find_task(config.task).run(config, tracker)
     assert sum("actions took longer than evaluation.max_action_time_ms" in note for note in result.notes) == 1
     assert "has no weights" in caplog.text

@@ -215,7 +215,7 @@ def test_equal_environments_are_checked_once(tiny: Callable[..., DAFConfig]) -> 
 def test_files_that_a_trial_would_resume_from_are_checked(tiny: Callable[..., DAFConfig]) -> None:
     config = tiny()
     space = _space({"training.resume": [None, "nowhere"]})
-    problems = check_sweep(config, space, compose_onto(config), daf_check_files)
+    problems = check_sweep(config, space, compose_onto(config), lambda config: list(daf_check_files(config).errors))
     assert [problem.where for problem in problems] == ["training.resume"]
 
 

@@ -22,7 +22,7 @@ from daf.config.schemas.training import (
     DAFTrainingConfig,
     DAFVariantConfig,
 )
-from daf.config.schemas.values import Device, Schema, Seed, Text
+from daf.config.schemas.values import Device, Level, Schema, Seed, Text
 from daf.records import MissionSpec
 
 __all__ = [
@@ -87,6 +87,7 @@ class DAFConfig(Schema):
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig
     task: DAFTaskConfig
+    level: Level
     seed: Seed
     device: Device
     output_dir: Text
