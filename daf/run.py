@@ -21,7 +21,7 @@ from daf.tasks import find_task, print_result
 from daf.tracking.redaction import Redactor
 
 if TYPE_CHECKING:
-    from daf.sweeps.trial import TrialOutcome
+    from daf.sweeps.jobs import TrialOutcome
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
@@ -91,7 +91,7 @@ def _job(composed: DictConfig) -> "float | tuple[float, ...] | TrialOutcome | No
     context = HydraConfig.get()
     config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
     if config.sweep.trial is not None:
-        from daf.sweeps.hydra_sweep import run_launched
+        from daf.sweeps.launched import run_launched
 
         return run_launched(config)
     parent = os.environ.get(PARENT_RUN) if context.mode is RunMode.MULTIRUN else None
