@@ -18,7 +18,7 @@ class _Facts:
     @classmethod
     def load(cls, attrs: Mapping[str, Any]) -> Self:
         """The facts among a storage's attributes; unknown attributes are left alone."""
-        known = {own.name for own in fields(cls)}  # type: ignore[arg-type]
+        known = {each.name for each in fields(cls)}  # type: ignore[arg-type]
         return cls(**{key: _frozen(value) for key, value in attrs.items() if key in known})
 
     def save(self, write: Write, before: Self | None = None) -> None:
@@ -27,9 +27,9 @@ class _Facts:
             write(key, value)
 
     def _changes(self, before: Self) -> Iterator[tuple[str, Any]]:
-        for own in fields(self):  # type: ignore[arg-type]
-            if (value := getattr(self, own.name)) != getattr(before, own.name):
-                yield own.name, value
+        for each in fields(self):  # type: ignore[arg-type]
+            if (value := getattr(self, each.name)) != getattr(before, each.name):
+                yield each.name, value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ def confirmed_scores(attrs: Mapping[str, Any]) -> dict[str, tuple[PolicyScores, 
 
 def stored_scores(scores: tuple[PolicyScores, ...]) -> list[list[list[Any]]]:
     """The same as plain data for the storage."""
-    return [[[own.mission, own.seed, own.value] for own in policy] for policy in scores]
+    return [[[score.mission, score.seed, score.value] for score in policy] for policy in scores]
 
 
 def _frozen(value: Any) -> Any:

@@ -225,7 +225,7 @@ class StudyView:
     def directions(self) -> tuple[Direction, ...]:
         """``maximize`` or ``minimize`` for each objective."""
         maximize = [direction.name == "MAXIMIZE" for direction in self.study.directions]
-        return tuple("maximize" if own else "minimize" for own in maximize)
+        return tuple("maximize" if is_max else "minimize" for is_max in maximize)
 
     def trials(self) -> list[StudyTrial]:
         """All trials so far, in the order of their numbers."""
@@ -338,7 +338,7 @@ class StoredStudy(StudyView):
         """Optuna cannot change the choices of a parameter that it has sampled."""
         import optuna
 
-        stored = {name: own for trial in self.trials() for name, own in trial.distributions.items()}
+        stored = {name: known for trial in self.trials() for name, known in trial.distributions.items()}
         for parameter in space.parameters:
             before = stored.get(parameter.name)
             choices = parameter.finite_values() if parameter.config.choices is not None else None
