@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from benchmarks import load_average, median_ratio, report
 from daf.config import DAFConfig, daf_load_config
 from daf.results import TaskResult
-from daf.sweeps.study import load_stored
+from daf.sweeps.study import StudyTrial, StudyView, load_stored
 from daf.tracking.tracker import Tracker
 
 SHORT = (
@@ -128,28 +129,33 @@ def train_and_evaluate(config: DAFConfig, tracker: Tracker) -> TaskResult:
     return daf_evaluate(config.model_copy(update={"policy": policy}), tracker)
 
 
-def _stored(folder: Path) -> Any:
+def _stored(folder: Path) -> StudyView:
     overrides = [f"tracking.uri=sqlite:///{folder / 'mlflow.db'}", "sweep.name=benchmark"]
     return load_stored(daf_load_config(overrides=overrides))
 
 
 def _trial_seconds(folder: Path) -> float:
     """Mean seconds of a trial on its worker, after the first of each."""
-    return fmean(trial.user_attrs["seconds"] for trial in _stored(folder).trials[2:])
+    return fmean(float(trial.facts.seconds or 0.0) for trial in _stored(folder).trials()[2:])
 
 
 def _overhead(folder: Path) -> float:
     """Seconds between a trial's begin and the next one's that it neither trained nor played, after the first."""
-    trials = sorted(_stored(folder).trials, key=lambda trial: trial.datetime_start)
+    trials = sorted(_stored(folder).trials(), key=_started)
     gaps = []
     for trial, following in itertools.pairwise(trials[1:]):
-        whole = (following.datetime_start - trial.datetime_start).total_seconds()
-        output = Path(trial.user_attrs["output_dir"])
+        whole = (_started(following) - _started(trial)).total_seconds()
+        output = Path(str(trial.facts.output_dir))
         records = [json.loads(line) for line in (output / "evaluation/episodes.jsonl").read_text().splitlines()]
         metrics = [json.loads(line)["metrics"] for line in (output / "metrics.jsonl").read_text().splitlines()]
         training = next(own["train/seconds"] for own in metrics if "train/seconds" in own)
         gaps.append(whole - training - sum(record["wall_time_s"] for record in records))
     return sorted(gaps)[len(gaps) // 2]
+
+
+def _started(trial: StudyTrial) -> datetime:
+    assert trial.started is not None, "a benchmark's trials have all run"
+    return trial.started
 
 
 def _pruning(folder: Path, arguments: argparse.Namespace) -> None:
@@ -170,7 +176,7 @@ def _pruning(folder: Path, arguments: argparse.Namespace) -> None:
         _run("-m", *settings, *common, "sweep.confirm_top_k=1", *_own(own, arguments), *space)
         seconds = time.perf_counter() - started
         study = _stored(own)
-        agent_steps = sum(trial.user_attrs.get("agent_steps", 0) for trial in study.trials)
+        agent_steps = sum(trial.facts.agent_steps for trial in study.trials())
         found = json.loads((own / "out" / "confirmation.json").read_text())
         details[name] = {"agent_steps": agent_steps, "seconds": seconds, "confirmation": found}
         low, high = found["interval"]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from daf.cli.command_line import CommandLine
     from daf.config import DAFConfig
     from daf.results import TaskResult
-    from daf.sweeps.trial import TrialOutcome
+    from daf.sweeps.jobs import TrialOutcome
     from daf.tracking import Tracker
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
@@ -137,7 +137,7 @@ def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | 
     context = HydraConfig.get()
     config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
     if config.sweep.trial is not None:
-        from daf.sweeps.hydra_sweep import run_launched
+        from daf.sweeps.launched import run_launched
 
         return run_launched(config)
     overrides, parent = tuple(context.overrides.task), os.environ.get(PARENT_RUN)

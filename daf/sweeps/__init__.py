@@ -7,12 +7,14 @@ from daf.sweeps.api import (
     daf_sweep_status,
     daf_variant_sweep,
 )
-from daf.sweeps.launch import SweepResult, daf_launch_sweep
+from daf.sweeps.launch import daf_launch_sweep
+from daf.sweeps.results import SweepResult, SweepTrialResult
 from daf.sweeps.state import SweepStatus
 
 __all__ = [
     "SweepResult",
     "SweepStatus",
+    "SweepTrialResult",
     "daf_grid_search",
     "daf_launch_sweep",
     "daf_random_search",

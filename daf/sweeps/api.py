@@ -8,8 +8,9 @@ from pydantic import ValidationError
 from daf.config.explain import explain_validation
 from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, DAFError
-from daf.sweeps.launch import SweepResult, daf_launch_sweep
-from daf.sweeps.state import SweepStatus, best_trials, read_status
+from daf.sweeps.launch import daf_launch_sweep
+from daf.sweeps.results import SweepResult
+from daf.sweeps.state import SweepStatus, read_status
 from daf.sweeps.study import load_stored
 
 
@@ -22,7 +23,7 @@ def daf_grid_search(config: DAFConfig, space: Mapping[str, Sequence[Any]]) -> Sw
     Raises:
         DAFConfigError: a key or a value does not fit.
     """
-    return daf_launch_sweep(_with_sweep(config, space=dict(space), sampler="grid"))
+    return daf_launch_sweep(with_sweep(config, space=dict(space), sampler="grid"))
 
 
 def daf_random_search(config: DAFConfig, space: Mapping[str, Any], n_trials: int) -> SweepResult:
@@ -31,7 +32,7 @@ def daf_random_search(config: DAFConfig, space: Mapping[str, Any], n_trials: int
     Raises:
         DAFConfigError: a key or a value does not fit.
     """
-    return daf_launch_sweep(_with_sweep(config, space=dict(space), sampler="random", n_trials=n_trials))
+    return daf_launch_sweep(with_sweep(config, space=dict(space), sampler="random", n_trials=n_trials))
 
 
 def daf_variant_sweep(config: DAFConfig, variants: Sequence[Sequence[str]]) -> SweepResult:
@@ -44,10 +45,19 @@ def daf_variant_sweep(config: DAFConfig, variants: Sequence[Sequence[str]]) -> S
         DAFConfigError: there is no such variant, or a list cannot be built.
     """
     space = {"variant.names": [list(names) for names in variants]}
-    return daf_launch_sweep(_with_sweep(config, space=space, sampler="grid"))
+    return daf_launch_sweep(with_sweep(config, space=space, sampler="grid"))
 
 
-def _with_sweep(config: DAFConfig, *, space: Mapping[str, Any], **settings: Any) -> DAFConfig:
+def with_sweep(config: DAFConfig, *, space: Mapping[str, Any], **settings: Any) -> DAFConfig:
+    """The config with another space, and other settings of the sweep.
+
+    Args:
+        space: key to values in any form that `sweep.space` takes.
+        settings: of `sweep`.
+
+    Raises:
+        DAFConfigError: a value is no range and no list of choices.
+    """
     try:
         parameters = {key: DAFParameterConfig.model_validate(value) for key, value in space.items()}
     except ValidationError as error:
@@ -80,9 +90,9 @@ def daf_sweep_best_config(config: DAFConfig) -> DAFConfig:
         DAFError: there is no such study, or no trial has finished.
     """
     study = load_stored(config)
-    number = study.user_attrs.get("confirmed_best")
-    best = [study.get_trials()[number]] if number is not None else best_trials(study, 1)
+    number = study.facts.confirmed_best
+    best = study.best_trials(1) if number is None else [study.trials()[number]]
     if not best:
-        raise DAFError(f"no trial of {study.study_name} has finished yet")
+        raise DAFError(f"no trial of {study.name} has finished yet")
     kept = config.model_dump(mode="json", include={"output_dir", "tracking", "sweep"})
-    return DAFConfig.model_validate({**best[0].user_attrs["config"], **kept})
+    return DAFConfig.model_validate({**(best[0].facts.config or {}), **kept})

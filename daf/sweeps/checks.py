@@ -59,15 +59,15 @@ def _check_references(config: DAFConfig, space: Space, compose: Compose) -> Iter
             hint = "Is there a comma that should stand in quotes?"
             yield Problem(parameter.path, "is the same for all trials and cannot be swept.", hint)
         for key in parameter.config.when:
-            if key not in swept and not any(has_value(own, key) for own in configs):
+            if key not in swept and not any(has_value(option, key) for option in configs):
                 yield Problem(f"sweep.space.{parameter.path}.when", f"there is no key {key}.")
     for index, point in enumerate(config.sweep.enqueue):
         for key, value in point.items():
-            own = swept.get(key.lstrip("+"))
+            named = swept.get(key.lstrip("+"))
             where = f"sweep.enqueue.{index}.{key}"
-            if own is None:
+            if named is None:
                 yield Problem(where, "is not swept.", f"Swept: {', '.join(swept)}.")
-            elif not _contains(own, value):
+            elif not _contains(named, value):
                 yield Problem(where, f"{value!r} is not among what the key ranges over.")
 
 
@@ -75,7 +75,7 @@ def _of_each_option(space: Space, compose: Compose) -> Iterator[DAFConfig]:
     """The config with every option of a swept group: some keys exist in one of them only."""
     for parameter in space.parameters:
         for option in parameter.probes() if parameter.is_group else ():
-            with suppress(DAFConfigError):  # told with the values
+            with suppress(DAFConfigError):  # reported with the values
                 yield compose({parameter.key: option})
 
 
@@ -98,7 +98,7 @@ def _check_grid(config: DAFConfig, space: Space, compose: Compose) -> Iterator[P
         except ValueError as error:
             yield Problem("sweep.sampler", f"{error}.")
         except DAFConfigError:
-            return  # told with the values below
+            return  # reported with the values below
 
 
 class _Feasibility:

@@ -3,16 +3,17 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from daf.execution.executor import JobDone, JobFailed, JobMessage
+from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessage
 from daf.execution.interrupts import interrupt_deferred
-from daf.execution.processes import ProcessExecutor
-from daf.sweeps.bookkeeping import Request, Trials, end_run, last_line
+from daf.execution.retries import Retries
+from daf.sweeps.jobs import Intermediate, TrialJob, TrialOutcome
 from daf.sweeps.live import Show
+from daf.sweeps.request import SweepRequest
+from daf.sweeps.runs import end_run, last_line
+from daf.sweeps.sources import ExtraJobs, JobSource, TrialSource
 from daf.sweeps.state import read_status
 from daf.sweeps.study import StoredStudy
-from daf.sweeps.trial import Intermediate, TrialJob, TrialOutcome
 
 log = logging.getLogger(__name__)
 
@@ -20,67 +21,89 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 
 
-class Source(Protocol):
-    """Where jobs come from, and who hears how they ended. A job's subject is what it is for, such as a trial."""
+def run_trials(stored: StoredStudy, request: SweepRequest, executor: Executor, show: Show) -> None:
+    """Runs a study's trials until there are enough.
 
-    def next(self) -> Any | None:
-        """The next subject; None while there is none."""
-
-    def job(self, subject: Any, attempt: int) -> TrialJob | None:
-        """Its job; None where there is nothing to run, which has been told already."""
-
-    def hear(self, subject: Any, message: Any) -> bool:
-        """Takes a running job's message; returns whether the job should stop."""
-
-    def finish(self, subject: Any, outcome: TrialOutcome) -> None:
-        """Takes what a job came to."""
-
-    def fail(self, subject: Any, traceback: str) -> None:
-        """Takes that a job failed for the last time."""
+    Raises:
+        DAFError: too many failed.
+    """
+    view = _View(stored, request.config.sweep.n_jobs, show)
+    _Engine(TrialSource(stored, request, view), stored, request, executor, view).run()
 
 
-@dataclass
-class _Active:
-    """A job that a worker is busy with."""
+def run_jobs(
+    jobs: Sequence[TrialJob],
+    on_done: Callable[[int, TrialOutcome], None],
+    stored: StoredStudy,
+    request: SweepRequest,
+    executor: Executor,
+    show: Show,
+) -> list[str]:
+    """Runs jobs that belong to no trial of the study; returns the tracebacks of those that failed.
 
-    subject: Any
+    Args:
+        on_done: is called with the index and the outcome of every other one.
+    """
+    view = _View(stored, request.config.sweep.n_jobs, show)
+    source = ExtraJobs(jobs, on_done, request, view)
+    _Engine(source, stored, request, executor, view).run()
+    return source.failures
+
+
+class _View:
+    """Shows where the study stands and what runs.
+
+    Attributes:
+        running: name of a running job to a word about it.
+    """
+
+    def __init__(self, stored: StoredStudy, n_jobs: int, show: Show) -> None:
+        self.running: dict[str, str] = {}
+        self._stored = stored
+        self._n_jobs = n_jobs
+        self._show = show
+
+    def __call__(self, event: str = "") -> None:
+        self._show(read_status(self._stored, self._n_jobs), self.running, event)
+
+
+@dataclass(frozen=True)
+class _Active[Subject]:
+    """A job that was submitted and has not ended."""
+
+    subject: Subject
     job: TrialJob
     attempt: int
-    last: str = ""
 
 
-class Engine:
-    """Runs a study's trials, and afterwards other jobs on the same warm workers."""
+class _Engine[Subject]:
+    """Moves a source's jobs through an executor: workers of our own, or a launcher of Hydra's."""
 
-    def __init__(self, stored: StoredStudy, request: Request, pool: ProcessExecutor, show: Show) -> None:
+    def __init__(
+        self,
+        source: JobSource[Subject],
+        stored: StoredStudy,
+        request: SweepRequest,
+        executor: Executor,
+        view: _View,
+    ) -> None:
+        self._source = source
         self._stored = stored
-        self._request = request
-        self._pool = pool
-        self._show = show
-        self._sweep = request.config.sweep
-        self._active: dict[int, _Active] = {}
+        self._tracker = request.tracker
+        self._n_jobs = request.config.sweep.n_jobs
+        self._retries = Retries(request.config.sweep.max_retries + 1, frozenset(("error", "died", "hung")))
+        self._executor = executor
+        self._view = view
+        self._active: dict[int, _Active[Subject]] = {}
 
-    def run_trials(self) -> None:
-        """Runs trials until there are enough.
-
-        Raises:
-            DAFError: too many failed.
-        """
-        self._run(Trials(self._stored, self._request, self._view))
-
-    def run_jobs(self, jobs: Sequence[TrialJob], on_done: Callable[[int, TrialOutcome], None]) -> list[str]:
-        """Runs jobs that belong to no trial of the study; returns the tracebacks of those that failed."""
-        others = _OtherJobs(jobs, on_done, self._request, self._view)
-        self._run(others)
-        return others.failures
-
-    def _run(self, source: Source) -> None:
+    def run(self) -> None:
+        """Runs until the source has nothing more."""
         try:
             # Interrupted inside MLflow or the journal, this process would wait half a minute for its own lock.
             with interrupt_deferred() as stop_if_interrupted:
-                while self._fill(source):
-                    self._handle(source, self._pool.next_event(TICK_S))
-                    self._stored.tell_alive()
+                while self._fill():
+                    self._handle_events()
+                    self._stored.heartbeat()
                     stop_if_interrupted()
         finally:
             if self._active:
@@ -88,90 +111,56 @@ class Engine:
 
     def _abandon(self) -> None:
         """After an error or Ctrl-C: ends what still runs. The study keeps such trials for the next time."""
-        self._pool.close()
+        self._executor.close()
         for active in self._active.values():
-            end_run(self._request.tracker, active.job.run_id, "KILLED")
+            end_run(self._tracker, active.job.run_id, "KILLED")
 
-    def _fill(self, source: Source) -> bool:
+    def _fill(self) -> bool:
         """Gives every idle worker a job; False when none is left and none is running."""
-        while len(self._active) < self._sweep.n_jobs and (subject := source.next()) is not None:
-            self._begin(source, subject, attempt=0)
+        while len(self._active) < self._n_jobs and (subject := self._source.next_subject()) is not None:
+            self._begin(subject, attempt=0)
         return bool(self._active)
 
-    def _begin(self, source: Source, subject: Any, attempt: int) -> None:
-        if job := source.job(subject, attempt):
-            self._active[self._pool.submit(job)] = _Active(subject, job, attempt)
-            self._view("")
+    def _begin(self, subject: Subject, attempt: int) -> None:
+        if job := self._source.make_job(subject, attempt):
+            self._active[self._executor.submit(job)] = _Active(subject, job, attempt)
+            self._view.running[job.name] = ""
+            self._view()
 
-    def _handle(self, source: Source, event: JobMessage | JobDone | JobFailed | None) -> None:
+    def _handle_events(self) -> None:
+        """Waits for an event; takes all that are there, so that a sampler knows them before it is asked."""
+        event = self._executor.next_event(TICK_S)
         if event is None:
-            self._view("")
-        elif isinstance(event, JobMessage):
-            self._listen(source, event)
-        elif isinstance(event, JobDone):
-            source.finish(self._active.pop(event.job_id).subject, event.result)
-        else:
-            self._lose(source, self._active.pop(event.job_id), event)
+            self._view()
+        while event:
+            self._handle(event)
+            event = self._executor.next_event(0.0)
 
-    def _listen(self, source: Source, event: JobMessage) -> None:
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, JobMessage):
+            self._take_message(event)
+            return
+        active = self._active.pop(event.job_id)
+        self._view.running.pop(active.job.name, None)
+        if isinstance(event, JobDone):
+            self._source.finish(active.subject, event.result)
+        elif outcome := self._source.recorded_outcome(active.subject):
+            self._source.finish(active.subject, outcome)
+        else:
+            self._take_failure(active, event)
+
+    def _take_message(self, event: JobMessage) -> None:
         active = self._active[event.job_id]
         if isinstance(event.message, Intermediate):
-            active.last = f"{event.message.value:.4f} at {event.message.step:,}"
-            if source.hear(active.subject, event.message):
-                self._pool.stop(event.job_id)
+            self._view.running[active.job.name] = f"{event.message.value:.4f} at {event.message.step:,}"
+            if self._source.report(active.subject, event.message):
+                self._executor.stop(event.job_id)
 
-    def _lose(self, source: Source, active: _Active, event: JobFailed) -> None:
-        # The worker may not have come to say so itself.
-        end_run(self._request.tracker, active.job.run_id, "FAILED", event.traceback)
-        if active.attempt < self._sweep.max_retries:
+    def _take_failure(self, active: _Active[Subject], event: JobFailed) -> None:
+        # The worker may not have been able to do so itself.
+        end_run(self._tracker, active.job.run_id, "FAILED", event.traceback)
+        if self._retries.allows(event, active.attempt):
             log.warning("%s failed and is tried again: %s", active.job.name, last_line(event.traceback))
-            self._begin(source, active.subject, active.attempt + 1)
+            self._begin(active.subject, self._retries.next_attempt(event, active.attempt))
         else:
-            source.fail(active.subject, event.traceback)
-
-    def _view(self, event: str) -> None:
-        status = read_status(self._stored.study, self._sweep.n_jobs)
-        self._show(status, {active.job.name: active.last for active in self._active.values()}, event)
-
-
-class _OtherJobs:
-    """Jobs that belong to no trial of the study; a subject is a job's index."""
-
-    def __init__(
-        self,
-        jobs: Sequence[TrialJob],
-        on_done: Callable[[int, TrialOutcome], None],
-        request: Request,
-        tell: Callable[[str], None],
-    ) -> None:
-        self.failures: list[str] = []
-        self._jobs = jobs
-        self._waiting = iter(range(len(jobs)))
-        self._ended = 0
-        self._on_done = on_done
-        self._request = request
-        self._tell = tell
-
-    def next(self) -> int | None:
-        return next(self._waiting, None)
-
-    def job(self, subject: int, attempt: int) -> TrialJob:
-        return self._request.with_run(self._jobs[subject])
-
-    def hear(self, subject: int, message: Intermediate) -> bool:
-        return False
-
-    def finish(self, subject: int, outcome: TrialOutcome) -> None:
-        if outcome.state != "complete":
-            self.fail(subject, outcome.error)
-            return
-        self._on_done(subject, outcome)
-        self._end(subject)
-
-    def fail(self, subject: int, traceback: str) -> None:
-        self.failures.append(traceback)
-        self._end(subject)
-
-    def _end(self, subject: int) -> None:
-        self._ended += 1
-        self._tell(f"{self._ended} of {len(self._jobs)}: {self._jobs[subject].name}")
+            self._source.fail(active.subject, event.traceback)

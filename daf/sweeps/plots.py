@@ -3,13 +3,14 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.sweeps.state import best_trials, in_state
-from daf.visualization import DPI
+from daf.sweeps.state import in_state
+from daf.sweeps.study import StudyTrial, StudyView
+from daf.visualization import DPI, daf_plot_sweep_results
 from daf.visualization.style import COLOURS
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 MOST_CONTOURS = 4
 
 
-def daf_plot_sweep(study: "optuna.Study", folder: Path, metrics: Sequence[str]) -> list[Path]:
+def daf_plot_sweep(study: StudyView, folder: Path, metrics: Sequence[str]) -> list[Path]:
     """Draws history, importances (fANOVA), parallel coordinates, slices, contours and intermediate values.
 
     With several objectives there is a plot of each kind for each of them, and the Pareto front. What a study has too
@@ -33,45 +34,71 @@ def daf_plot_sweep(study: "optuna.Study", folder: Path, metrics: Sequence[str]) 
     Returns:
         The files.
     """
-    if not in_state(study.get_trials(deepcopy=False), "COMPLETE"):
+    if not in_state(study.trials(), "COMPLETE"):
         return []
-    study = _with_short_names(study)
-    complete = in_state(study.get_trials(deepcopy=False), "COMPLETE")
     folder.mkdir(parents=True, exist_ok=True)
-    best = best_trials(study, 1)[0].number if len(metrics) == 1 else None
-    drawn = [_draw(folder / f"{name}.png", plot, best) for name, plot in _plots(study, metrics, complete).items()]
+    best = study.best_trials(1)[0].number if len(metrics) == 1 else None
+    drawn = [
+        *_histories(study, folder, metrics),
+        *(_draw(folder / f"{name}.png", plot, best) for name, plot in _plots(study, metrics).items()),
+    ]
     return [path for path in drawn if path]
 
 
-def _plots(study: "optuna.Study", metrics: Sequence[str], complete: Sequence[Any]) -> dict[str, Callable[[], Any]]:
-    from optuna.importance import FanovaImportanceEvaluator
+def _histories(study: StudyView, folder: Path, metrics: Sequence[str]) -> Iterator[Path]:
+    """The objective of every trial, in the order of their numbers; a file for each objective."""
+    for index, (metric, direction) in enumerate(zip(metrics, study.directions, strict=True)):
+        trials = [
+            (trial.number, trial.values[index] if trial.values else None, trial.state) for trial in study.trials()
+        ]
+        path = folder / f"history{_suffix(metric, metrics)}.png"
+        try:
+            yield daf_plot_sweep_results(trials, path, metric=metric, direction=direction)
+        except Exception as error:
+            _note_left_out(path, error)
+
+
+def _suffix(metric: str, metrics: Sequence[str]) -> str:
+    """What tells the files of several objectives apart."""
+    return f"_{''.join(c if c.isalnum() else '_' for c in metric)}" if len(metrics) > 1 else ""
+
+
+def _plots(stored: StudyView, metrics: Sequence[str]) -> dict[str, Callable[[], Any]]:
+    """Name of a file to what draws it with Optuna."""
     from optuna.visualization import matplotlib as plots
 
+    study = _with_short_names(stored.study)
+    trials = [StudyTrial(trial) for trial in study.get_trials(deepcopy=False)]
+    complete = in_state(trials, "COMPLETE")
     varied = sorted({name for trial in complete for name in trial.params if _varies(name, complete)})
-    fanova = FanovaImportanceEvaluator(seed=0)
     chosen: dict[str, Callable[[], Any]] = {}
-    several = len(metrics) > 1
-    for index, metric in enumerate(metrics):
-        suffix = f"_{''.join(c if c.isalnum() else '_' for c in metric)}" if several else ""
-        what: dict[str, Any] = {"target_name": metric}
-        if several:
-            what["target"] = partial(_value_at, index)
-        chosen[f"history{suffix}"] = partial(plots.plot_optimization_history, study, **what)
-        if not varied or len(complete) < 2:
-            continue
-        chosen[f"slice{suffix}"] = partial(plots.plot_slice, study, params=varied, **what)
-        chosen[f"importances{suffix}"] = partial(
-            plots.plot_param_importances, study, evaluator=fanova, params=varied, **what
-        )
-        if len(varied) > 1:
-            chosen[f"parallel_coordinates{suffix}"] = partial(
-                plots.plot_parallel_coordinate, study, params=varied, **what
-            )
-            chosen[f"contour{suffix}"] = partial(_contour, study, fanova, varied, what)
-    if any(trial.intermediate_values for trial in study.get_trials(deepcopy=False)):
+    if varied and len(complete) > 1:
+        for index, metric in enumerate(metrics):
+            target = {"target": partial(_value_at, index)} if len(metrics) > 1 else {}
+            of_metric = _plots_of_metric(study, varied, {"target_name": metric, **target})
+            chosen |= {f"{name}{_suffix(metric, metrics)}": plot for name, plot in of_metric.items()}
+    if any(trial.intermediate_values for trial in trials):
         chosen["intermediate_values"] = partial(plots.plot_intermediate_values, study)
     if len(metrics) in (2, 3):
         chosen["pareto_front"] = partial(plots.plot_pareto_front, study, target_names=list(metrics))
+    return chosen
+
+
+def _plots_of_metric(
+    study: "optuna.Study", varied: Sequence[str], what: Mapping[str, Any]
+) -> dict[str, Callable[[], Any]]:
+    """The plots of one objective over the parameters that vary."""
+    from optuna.importance import FanovaImportanceEvaluator
+    from optuna.visualization import matplotlib as plots
+
+    fanova, params = FanovaImportanceEvaluator(seed=0), list(varied)
+    chosen: dict[str, Callable[[], Any]] = {
+        "slice": partial(plots.plot_slice, study, params=params, **what),
+        "importances": partial(plots.plot_param_importances, study, evaluator=fanova, params=params, **what),
+    }
+    if len(varied) > 1:
+        chosen["parallel_coordinates"] = partial(plots.plot_parallel_coordinate, study, params=params, **what)
+        chosen["contour"] = partial(_contour, study, fanova, varied, what)
     return chosen
 
 
@@ -79,7 +106,7 @@ def _value_at(index: int, trial: "FrozenTrial") -> float:
     return float(trial.values[index])
 
 
-def _varies(name: str, trials: Sequence[Any]) -> bool:
+def _varies(name: str, trials: Sequence[StudyTrial]) -> bool:
     return len({repr(trial.params[name]) for trial in trials if name in trial.params}) > 1
 
 
@@ -142,11 +169,16 @@ def _draw(path: Path, plot: Callable[[], Any], best: int | None) -> Path | None:
                 _mark_best(panels[0], best)
             figure.savefig(path, dpi=DPI, bbox_inches="tight")
         except Exception as error:
-            log.debug("the plot %s was left out: %s", path.name, error)
+            _note_left_out(path, error)
             return None
         finally:
             pyplot.close("all")
     return path
+
+
+def _note_left_out(path: Path, error: Exception) -> None:
+    """A picture that cannot be drawn ends no finished sweep."""
+    log.debug("the plot %s was left out: %s", path.name, error)
 
 
 def _size(name: str, panels: int, dimensions: int) -> tuple[float, float]:
@@ -178,7 +210,9 @@ def _space_out_logarithms(axes: "Axes") -> None:
 def _mark_best(axes: "Axes", best: int | None) -> None:
     """The best trial stands out of the others; a legend of all of them would be longer than the plot."""
     for line in axes.get_lines():
-        own = line.get_label() == f"Trial{best}"
-        line.set(color=COLOURS[1] if own else "0.6", alpha=1.0 if own else 0.5, zorder=3 if own else 2, markersize=3)
-        line.set_label(f"trial {best}, the best" if own else "_")
+        is_best = line.get_label() == f"Trial{best}"
+        if is_best:
+            line.set(color=COLOURS[1], alpha=1.0, zorder=3, markersize=3, label=f"trial {best}, the best")
+        else:
+            line.set(color="0.6", alpha=0.5, zorder=2, markersize=3, label="_")
     axes.legend(loc="best")

@@ -13,10 +13,9 @@ from daf.episodes.played import Played, log_episodes
 from daf.errors import DAFError
 from daf.records import EpisodePlan, EpisodeRecord
 from daf.scoring_analysis import pickup_plans, vor_by_seed
+from daf.sweeps.jobs import Scores
 from daf.tracking.tracker import Tracker
 
-#: Scores of a policy: (mission, evaluation seed) to one number for each metric.
-Scores = dict[tuple[str, int], tuple[float, ...]]
 OnRecord = Callable[[EpisodeRecord], None]
 
 

@@ -131,11 +131,11 @@ class Space:
             DAFConfigError: conditions that depend on each other.
         """
         parameters = [Parameter(key, config) for key, config in space.items()]
-        waiting = sorted(parameters, key=lambda own: (not own.is_group, bool(own.config.when)))
+        waiting = sorted(parameters, key=lambda parameter: (not parameter.is_group, bool(parameter.config.when)))
         ordered: list[Parameter] = []
         while waiting:
-            open_paths = {own.path for own in waiting}
-            ready = next((own for own in waiting if not open_paths & set(own.config.when)), None)
+            open_paths = {parameter.path for parameter in waiting}
+            ready = next((parameter for parameter in waiting if not open_paths & set(parameter.config.when)), None)
             if ready is None:
                 what = f"{', '.join(sorted(open_paths))} depend on each other, or on themselves."
                 raise DAFConfigError([Problem("sweep.space", what)])
@@ -168,13 +168,13 @@ class Space:
             ValueError: it has no end, or more than `MOST_POINTS` points.
         """
         values = [parameter.finite_values() for parameter in self.parameters]
-        endless = [own.path for own, its in zip(self.parameters, values, strict=True) if its is None]
+        endless = [parameter.path for parameter, its in zip(self.parameters, values, strict=True) if its is None]
         if endless:
             raise ValueError(f"a grid needs finitely many values: {', '.join(endless)} has a continuous range")
-        if math.prod(len(own or ()) for own in values) > MOST_POINTS:
+        if math.prod(len(each or ()) for each in values) > MOST_POINTS:
             raise ValueError(f"the grid has more than {MOST_POINTS:,} points; name a sampler instead")
         points: dict[str, dict[str, Any]] = {}
-        for combination in itertools.product(*(own or () for own in values)):
+        for combination in itertools.product(*(each or () for each in values)):
             point = dict(self._point(combination, compose))
             points.setdefault(repr(point), point)
         return list(points.values())
@@ -188,14 +188,14 @@ class Space:
 
     def applies(self, parameter: Parameter, assignments: Assignments, compose: Compose) -> bool:
         """Whether a key's condition holds, given what was sampled before it and the config for the rest."""
-        return all(_lookup(key, assignments, compose) in own for key, own in parameter.config.when.items())
+        return all(_lookup(key, assignments, compose) in allowed for key, allowed in parameter.config.when.items())
 
 
 def _lookup(key: str, assignments: Assignments, compose: Compose) -> Any:
     for assigned, value in assignments.items():
         if assigned.lstrip("+") == key:
             return value
-    groups = {own: value for own, value in assignments.items() if is_group(own)}
+    groups = {assigned: value for assigned, value in assignments.items() if is_group(assigned)}
     return config_value(compose(groups), key)
 
 
@@ -218,7 +218,7 @@ def trial_name(assignments: Mapping[str, Any]) -> str:
     """What varied, as short as it stays clear: ``lr=0.0003 ent_coef=0.01``."""
     paths = [key.lstrip("+") for key in assignments]
     last = [path.rpartition(".")[2] for path in paths]
-    names = [own if last.count(own) == 1 else path for own, path in zip(last, paths, strict=True)]
+    names = [name if last.count(name) == 1 else path for name, path in zip(last, paths, strict=True)]
     return " ".join(f"{name}={_short(value)}" for name, value in zip(names, assignments.values(), strict=True))
 
 

@@ -1,17 +1,13 @@
 """Where a study stands, read from the study alone: the same for a running sweep and a finished one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
 
 from daf.results import ResultTable
+from daf.sweeps.owners import is_dead
 from daf.sweeps.space import trial_name
-from daf.sweeps.study import is_dead
-
-if TYPE_CHECKING:
-    import optuna
-    from optuna.trial import FrozenTrial
+from daf.sweeps.study import StudyTrial, StudyView
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,66 +59,61 @@ class SweepStatus:
         return ", ".join(parts)
 
 
-def read_status(study: "optuna.Study", n_jobs: int = 1) -> SweepStatus:
+def read_status(study: StudyView, n_jobs: int = 1) -> SweepStatus:
     """The status of a study, in whatever process it is read."""
-    trials, attrs = study.get_trials(deepcopy=False), study.user_attrs
+    trials, facts = study.trials(), study.facts
     running = in_state(trials, "RUNNING")
-    interrupted = [trial for trial in running if is_dead(trial.user_attrs.get("owner"), attrs)]
-    front = tuple(trial.number for trial in study.best_trials) if in_state(trials, "COMPLETE") else ()
-    best = best_trials(study, 1)
-    n_trials = int(attrs.get("n_trials", len(trials)))
-    done = [trial for trial in trials if trial.state.is_finished() and trial.duration]
-    left = n_trials - sum(trial.state.is_finished() for trial in trials)
-    mean = fmean(trial.duration.total_seconds() for trial in done if trial.duration) if done else None
+    interrupted = [trial for trial in running if is_dead(trial.facts.owner, facts.heartbeats)]
+    complete, several = in_state(trials, "COMPLETE"), len(study.directions) > 1
+    best = study.best_trials(1)
+    n_trials = len(trials) if facts.n_trials is None else facts.n_trials
     return SweepStatus(
-        name=study.study_name,
+        name=study.name,
         n_trials=n_trials,
         running=len(running) - len(interrupted),
         interrupted=len(interrupted),
-        complete=len(in_state(trials, "COMPLETE")),
+        complete=len(complete),
         pruned=len(in_state(trials, "PRUNED")),
         failed=len(in_state(trials, "FAIL")),
         best=best[0].number if best else None,
-        best_values=tuple(best[0].values) if best else (),
+        best_values=best[0].values if best else (),
         best_name=name_of(best[0]) if best else "",
-        front=front if len(study.directions) > 1 else (),
-        seconds_left=mean * left / n_jobs if mean and left > 0 else None,
-        verdict=attrs.get("verdict"),
+        front=tuple(trial.number for trial in study.pareto_front()) if complete and several else (),
+        seconds_left=_seconds_left(trials, n_trials, n_jobs),
+        verdict=facts.verdict,
     )
 
 
-def in_state(trials: "Sequence[FrozenTrial]", state: str) -> "list[FrozenTrial]":
+def _seconds_left(trials: Sequence[StudyTrial], n_trials: int, n_jobs: int) -> float | None:
+    """What is left takes as long as what is done; None where nothing is left or nothing is known."""
+    durations = [trial.duration_s for trial in trials if trial.is_finished and trial.duration_s]
+    left = n_trials - sum(trial.is_finished for trial in trials)
+    return fmean(durations) * left / n_jobs if durations and left > 0 else None
+
+
+def in_state(trials: Sequence[StudyTrial], state: str) -> list[StudyTrial]:
     """The trials in one of Optuna's states, by its name."""
-    return [trial for trial in trials if trial.state.name == state]
+    return [trial for trial in trials if trial.state == state]
 
 
-def best_trials(study: "optuna.Study", count: int) -> "list[FrozenTrial]":
-    """The best complete trials, best first; for several objectives those of the Pareto front."""
-    if len(study.directions) > 1:
-        return list(study.best_trials)[:count]
-    complete = in_state(study.get_trials(deepcopy=False), "COMPLETE")
-    sign = -1.0 if study.direction.name == "MAXIMIZE" else 1.0
-    return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))[:count]
-
-
-def name_of(trial: "FrozenTrial") -> str:
+def name_of(trial: StudyTrial) -> str:
     """What a trial varied."""
-    return trial_name(trial.user_attrs.get("assignments", {})) or f"trial {trial.number}"
+    return trial_name(trial.facts.assignments) or f"trial {trial.number}"
 
 
-def trials_table(study: "optuna.Study", metrics: Sequence[str], most: int = 10) -> ResultTable:
+def trials_table(study: StudyView, metrics: Sequence[str], most: int = 10) -> ResultTable:
     """The best trials, or the Pareto front."""
     several = len(metrics) > 1
     rows = tuple(
-        (str(trial.number), name_of(trial), *(f"{value:.4f}" for value in trial.values), _seconds(trial.user_attrs))
-        for trial in best_trials(study, 1_000 if several else most)
+        (str(trial.number), name_of(trial), *(f"{value:.4f}" for value in trial.values), _seconds(trial))
+        for trial in study.best_trials(1_000 if several else most)
     )
     title = "Pareto front" if several else f"Best trials (up to {most})"
     return ResultTable(title, ("trial", "what varied", *metrics, "seconds"), rows)
 
 
-def _seconds(attrs: Mapping[str, Any]) -> str:
-    return f"{attrs['seconds']:.1f}" if "seconds" in attrs else "-"
+def _seconds(trial: StudyTrial) -> str:
+    return "-" if trial.facts.seconds is None else f"{trial.facts.seconds:.1f}"
 
 
 def time_text(seconds: float) -> str:

@@ -1,74 +1,56 @@
-"""The stored study: what identifies it, whose its running trials are, and which trial comes next."""
+"""The stored study: the only module that knows how Optuna stores one.
 
-import json
+Everybody else reads `StudyTrial`s and `StudyFacts`, and works on a `RunningTrial`.
+"""
+
 import logging
-import os
-import socket
 import time
-import uuid
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from daf.config.schemas import DAFConfig
-from daf.config.sections import FREE
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.records import digest
-from daf.sweeps.space import Space
+from daf.sweeps.facts import CONFIRMED, PolicyScores, StudyFacts, TrialFacts, confirmed_scores, stored_scores
+from daf.sweeps.identity import default_storage, differences, identity, study_name
+from daf.sweeps.owners import end_owner, is_dead, new_owner
+from daf.sweeps.space import Assignments, Compose, Space
 from daf.sweeps.strategies import make_pruner, make_sampler
-from daf.tasks import find_task
-from daf.tracking.provenance import flatten
 from daf.tracking.redaction import redactor
-from daf.tracking.store import project_dir, tracking_uri
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
     from optuna.storages.journal import BaseJournalFileLock
     from optuna.trial import FrozenTrial
 
+Direction = Literal["maximize", "minimize"]
 #: Trials of a sweep that has no end of its own.
 DEFAULT_TRIALS = 20
-#: Seconds between two signs of life, and without one until a process on another machine counts as dead.
-ALIVE_EVERY_S, DEAD_AFTER_S = 30.0, 300.0
-#: Owners in this process that have not ended.
-_AT_WORK: set[str] = set()
-#: Settings of the sweep that, changed, make another study where no name is given.
-NAMING = ("sampler", "sampler_kwargs", "pruner", "pruner_kwargs", "patience", "enqueue")
-#: Those that make another experiment even under the same name.
-IDENTIFYING = ("space", "seeds_per_trial")
+#: Seconds between two signs of life.
+HEARTBEAT_EVERY_S = 30.0
 
 
-def identity(config: DAFConfig) -> dict[str, Any]:
-    """What must not change while a study goes on, as plain data without secrets."""
-    decisive = find_task(config.task).decided_by
-    if decisive is not None and "vor" in config.objective.metric:
-        decisive |= {"vor"}
-    data = config.model_dump(mode="json", include=decisive, exclude=FREE)  # type: ignore[arg-type]
-    data["sweep"] = config.sweep.model_dump(mode="json", include=set(IDENTIFYING), exclude_defaults=True)
-    tree: dict[str, Any] = redactor().tree(data)
-    return tree
+def quiet_optuna() -> None:
+    """Optuna tells the terminal about every trial, and what is experimental about itself."""
+    import optuna
 
-
-def study_name(config: DAFConfig) -> str:
-    """The given name, or one that the same command arrives at again."""
-    if config.sweep.name:
-        return config.sweep.name
-    settings = config.sweep.model_dump(mode="json", include=set(NAMING))
-    return f"{config.task.name}-{digest([identity(config), settings])[:8]}"
-
-
-def default_storage(config: DAFConfig) -> Path:
-    """The study's journal, beside the tracking store where that is a file."""
-    address = tracking_uri(config.tracking.uri)
-    local = address.startswith("sqlite:///")
-    folder = Path(address.removeprefix("sqlite:///")).parent if local else project_dir() / "mlruns"
-    return folder / "studies" / f"{study_name(config)}.journal"
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    logging.getLogger("optuna").propagate = True
 
 
 def open_storage(config: DAFConfig) -> "BaseStorage":
-    """The storage that `sweep.storage` names."""
+    """The storage that `sweep.storage` names.
+
+    Raises:
+        DAFConfigError: it cannot be opened.
+    """
     quiet_optuna()
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
@@ -102,21 +84,201 @@ def _drop_torn_line(path: Path, lock: "BaseJournalFileLock") -> None:
         lock.release()
 
 
-def quiet_optuna() -> None:
-    """Optuna tells the terminal about every trial, and what is experimental about itself."""
-    import optuna
+class StudyTrial:
+    """A trial as the study holds it, to be read."""
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    logging.getLogger("optuna").propagate = True
+    def __init__(self, stored: "FrozenTrial") -> None:
+        self._stored = stored
+
+    @property
+    def number(self) -> int:
+        """From 0, in the order of their beginnings."""
+        return self._stored.number
+
+    @property
+    def state(self) -> str:
+        """``WAITING``, ``RUNNING``, ``COMPLETE``, ``PRUNED`` or ``FAIL``."""
+        return self._stored.state.name
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it is complete, pruned or failed."""
+        return self._stored.state.is_finished()
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """One for each objective; empty unless complete."""
+        return tuple(self._stored.values or ()) if self.state == "COMPLETE" else ()
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was sampled, under the study's names."""
+        return self._stored.params
+
+    @property
+    def distributions(self) -> "dict[str, BaseDistribution]":
+        """What it was sampled from."""
+        return self._stored.distributions
+
+    @property
+    def intermediate_values(self) -> dict[int, float]:
+        """What was reported on the way, by step."""
+        return self._stored.intermediate_values
+
+    @property
+    def started(self) -> datetime | None:
+        """When it began."""
+        return self._stored.datetime_start
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from its beginning to its end; None before that."""
+        return self._stored.duration.total_seconds() if self._stored.duration else None
+
+    @cached_property
+    def facts(self) -> TrialFacts:
+        """What DAF noted about it."""
+        return TrialFacts.load(self._stored.user_attrs)
 
 
-class StoredStudy:
-    """An Optuna study that knows what it is about and goes on after any kind of end.
+class RunningTrial:
+    """A trial that this process runs: it samples, reports and notes facts."""
+
+    def __init__(self, trial: "optuna.Trial") -> None:
+        self._trial = trial
+
+    @property
+    def number(self) -> int:
+        """From 0, in the order of their beginnings."""
+        return self._trial.number
+
+    @property
+    def facts(self) -> TrialFacts:
+        """What is noted about it so far."""
+        return TrialFacts.load(self._trial.user_attrs)
+
+    def record(self, **changes: Any) -> None:
+        """Notes facts, by the names of `TrialFacts`."""
+        before = self.facts
+        replace(before, **changes).save(self._trial.set_user_attr, before)
+
+    def suggest(self, space: Space, compose: Compose) -> Assignments:
+        """Samples every key that applies; a trial that sampled before gives the same again.
+
+        Raises:
+            ValueError, DAFConfigError: as `Space.suggest`.
+        """
+        return space.suggest(self._trial, compose)
+
+    def report(self, step: int, value: float) -> bool:
+        """Stores an intermediate value; returns whether the trial should be pruned."""
+        storage, study, key = self._trial.storage, self._trial.study, _storage_key(self._trial)
+        # Not Trial.report: it keeps the first of two values, and a trial that is tried again reports anew.
+        storage.set_trial_intermediate_value(key, step, value)
+        return bool(study.pruner.prune(study, storage.get_trial(key)))
+
+    def complete(self, values: Sequence[float]) -> None:
+        """Ends it with a value for each objective."""
+        self._trial.study.tell(self._trial, list(values))
+
+    def prune(self) -> None:
+        """Ends it as pruned."""
+        self._end("PRUNED")
+
+    def fail(self, why: str) -> None:
+        """Ends it as failed, and notes why."""
+        self.record(failure=why)
+        self._end("FAIL")
+
+    def _end(self, state: str) -> None:
+        from optuna.trial import TrialState
+
+        self._trial.study.tell(self._trial, state=TrialState[state])
+
+
+def _storage_key(trial: "optuna.Trial | FrozenTrial") -> int:
+    """Optuna has no public way to a trial's place in its storage, which its number is not."""
+    return trial._trial_id
+
+
+class StudyView:
+    """A study to be read, running or finished.
 
     Attributes:
-        study: Optuna's own.
-        name: its name.
+        study: Optuna's own, for what draws or samples.
+    """
+
+    def __init__(self, study: "optuna.Study") -> None:
+        self.study = study
+
+    @property
+    def name(self) -> str:
+        """Of the study."""
+        return self.study.study_name
+
+    @property
+    def facts(self) -> StudyFacts:
+        """What DAF noted about it."""
+        return StudyFacts.load(self.study.user_attrs)
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """``maximize`` or ``minimize`` for each objective."""
+        maximize = [direction.name == "MAXIMIZE" for direction in self.study.directions]
+        return tuple("maximize" if is_max else "minimize" for is_max in maximize)
+
+    def trials(self) -> list[StudyTrial]:
+        """All trials so far, in the order of their numbers."""
+        return [StudyTrial(trial) for trial in self.study.get_trials(deepcopy=False)]
+
+    def pareto_front(self) -> list[StudyTrial]:
+        """The trials that no other one beats in every objective; the best ones where there is one objective."""
+        return [StudyTrial(trial) for trial in self.study.best_trials]
+
+    def best_trials(self, count: int) -> list[StudyTrial]:
+        """The best complete trials, best first; for several objectives those of the Pareto front."""
+        if len(self.directions) > 1:
+            return self.pareto_front()[:count]
+        complete = [trial for trial in self.trials() if trial.state == "COMPLETE"]
+        sign = -1.0 if self.directions == ("maximize",) else 1.0
+        return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))[:count]
+
+    def is_dead(self, who: str | None) -> bool:
+        """Whether the process that ran a trial is no more."""
+        return is_dead(who, self.facts.heartbeats)
+
+    def running_trial(self, number: int) -> RunningTrial:
+        """A trial that was begun, for the process that runs it.
+
+        Raises:
+            DAFError: the study does not know it.
+        """
+        import optuna
+
+        trials = self.study.get_trials(deepcopy=False)
+        if number >= len(trials):
+            raise DAFError(f"study {self.name} has no trial {number}")
+        return RunningTrial(optuna.trial.Trial(self.study, _storage_key(trials[number])))
+
+    def record(self, **changes: Any) -> None:
+        """Notes facts about the study, by the names of `StudyFacts`."""
+        before = self.facts
+        replace(before, **changes).save(self.study.set_user_attr, before)
+
+    def confirmed_scores(self) -> dict[str, tuple[PolicyScores, ...]]:
+        """The scores of the confirmation's jobs that have ended, by the key that `keep_scores` was given."""
+        return confirmed_scores(self.study.user_attrs)
+
+    def keep_scores(self, key: str, scores: tuple[PolicyScores, ...]) -> None:
+        """Keeps the scores of a job of the confirmation, so that it is not run again."""
+        self.study.set_user_attr(f"{CONFIRMED}{key}", stored_scores(scores))
+
+
+class StoredStudy(StudyView):
+    """A study that knows what it is about, hands out trials and goes on after any kind of end.
+
+    Attributes:
+        config: of the sweep.
         n_trials: trials in all.
     """
 
@@ -134,52 +296,49 @@ class StoredStudy:
         import optuna
 
         self.config = config
-        self.name = study_name(config)
-        self._owner = owner()
-        _AT_WORK.add(self._owner)
-        self._told_alive = 0.0
+        self._owner = new_owner()
+        self._last_heartbeat = 0.0
         self._enqueued = _enqueued(config, space)
         self._is_grid = grid is not None
         points = [point for point in grid or () if point not in self._enqueued]
         self._planned = [*self._enqueued, *map(dict, points)][: config.sweep.n_trials]
         self.n_trials = len(self._planned) if self._is_grid else config.sweep.n_trials or DEFAULT_TRIALS
-        self.study = optuna.create_study(
+        study = optuna.create_study(
             storage=storage,
-            study_name=self.name,
+            study_name=study_name(config),
             directions=list(config.objective.direction),
             load_if_exists=True,
             pruner=make_pruner(config),
         )
+        super().__init__(study)
         sampler = config.sweep.sampler or ("tpe" if grid is None else "grid")
         self._check_identity(space)
-        self.tell_alive()
+        self.heartbeat()
         self.study.sampler = make_sampler(config, sampler, len(self.trials()), self._others_before())
 
     def _check_identity(self, space: Space) -> None:
-        now = identity(self.config)
-        before = self.study.user_attrs.get("identity")
+        now, before = identity(self.config), self.facts.identity
+        self.record(n_trials=self.n_trials)
         if before is None:
-            self.study.set_user_attr("identity", now)
-            self.study.set_user_attr("n_trials", self.n_trials)
+            self.record(identity=now)
             self.study.set_metric_names(list(self.config.objective.metric))
             return
-        self.study.set_user_attr("n_trials", self.n_trials)
-        changes = _differences(before, now)
-        directions = [direction.name.lower() for direction in self.study.directions]
-        if directions != list(self.config.objective.direction):
-            raise DAFConfigError([Problem("objective.direction", f"study {self.name} is about {directions}.")])
+        changes = differences(before, now)
+        if self.directions != tuple(self.config.objective.direction):
+            about = f"study {self.name} is about {list(self.directions)}."
+            raise DAFConfigError([Problem("objective.direction", about)])
         if changes and not self.config.sweep.allow_change:
             hint = f"The study is {self.name}. Go on nonetheless with sweep.allow_change=true, or give a sweep.name."
             raise DAFConfigError([Problem(where, change, hint) for where, change in changes])
         if changes:
             self._check_choices(space)
-            self.study.set_user_attr("identity", now)
+            self.record(identity=now)
 
     def _check_choices(self, space: Space) -> None:
         """Optuna cannot change the choices of a parameter that it has sampled."""
         import optuna
 
-        stored = {name: own for trial in self.trials() for name, own in trial.distributions.items()}
+        stored = {name: known for trial in self.trials() for name, known in trial.distributions.items()}
         for parameter in space.parameters:
             before = stored.get(parameter.name)
             choices = parameter.finite_values() if parameter.config.choices is not None else None
@@ -188,41 +347,35 @@ class StoredStudy:
                 why = "choices cannot be changed in a study that has sampled them."
                 raise DAFConfigError([Problem(f"sweep.space.{parameter.path}", why, "Give another sweep.name.")])
 
-    def trials(self) -> "list[FrozenTrial]":
-        """All trials so far."""
-        return self.study.get_trials(deepcopy=False)
-
-    def next_trial(self) -> "optuna.Trial | None":
+    def next_trial(self) -> RunningTrial | None:
         """The trial to run next: one that a dead process left running, then a new one; None when there are enough."""
         return self._left_behind() or self._new()
 
-    def _left_behind(self) -> "optuna.Trial | None":
-        import optuna
-
+    def _left_behind(self) -> RunningTrial | None:
         for trial in self.trials():
-            if trial.state == optuna.trial.TrialState.RUNNING and self.is_dead(trial.user_attrs.get("owner")):
-                adopted = optuna.trial.Trial(self.study, trial._trial_id)
-                adopted.set_user_attr("owner", self._owner)
+            if trial.state == "RUNNING" and self.is_dead(trial.facts.owner):
+                adopted = self.running_trial(trial.number)
+                adopted.record(owner=self._owner)
                 return adopted
         return None
 
-    def _new(self) -> "optuna.Trial | None":
-        import optuna
-
-        if not any(trial.state == optuna.trial.TrialState.WAITING for trial in self.trials()):
+    def _new(self) -> RunningTrial | None:
+        if not any(trial.state == "WAITING" for trial in self.trials()):
             point = self._next_point()
             if point is None:
                 return None
-            attrs = {"owner": self._owner, "baseline": bool(self._enqueued) and point == self._enqueued[0]}
+            attrs: dict[str, Any] = {}
+            baseline = bool(self._enqueued) and point == self._enqueued[0]
+            TrialFacts(owner=self._owner, baseline=baseline).save(attrs.__setitem__)
             # Through the queue, so that a trial has an owner from its first moment on.
             self.study.enqueue_trial(point, user_attrs=attrs)
-        trial = self.study.ask()
-        trial.set_user_attr("owner", self._owner)
+        trial = RunningTrial(self.study.ask())
+        trial.record(owner=self._owner)
         return trial
 
     def _next_point(self) -> dict[str, Any] | None:
         """A planned point that no trial has, else an empty one for the sampler; None when there are enough trials."""
-        trials = self.trials()
+        trials = self.study.get_trials(deepcopy=False)
         begun = {frozenset(trial.system_attrs.get("fixed_params", {}).items()) for trial in trials}
         point = next((point for point in self._planned if frozenset(point.items()) not in begun), None)
         if self._is_grid:
@@ -230,30 +383,19 @@ class StoredStudy:
         return (point or {}) if len(trials) < self.n_trials else None
 
     def close(self) -> None:
-        """Leaves the trials that it has not finished to whoever goes on with the study."""
-        _AT_WORK.discard(self._owner)
+        """Leaves the trials that it has not finished to the next process that goes on with the study."""
+        end_owner(self._owner)
 
-    def tell_alive(self) -> None:
+    def heartbeat(self) -> None:
         """Leaves a sign of life for processes on other machines, every now and then."""
-        if time.monotonic() - self._told_alive > ALIVE_EVERY_S:
-            self._told_alive = time.monotonic()
-            self.study.set_user_attr(f"alive {self._owner}", time.time())
+        if time.monotonic() - self._last_heartbeat > HEARTBEAT_EVERY_S:
+            self._last_heartbeat = time.monotonic()
+            self.record(heartbeats={**self.facts.heartbeats, self._owner: time.time()})
 
     def _others_before(self) -> int:
         """How many processes that began earlier are still at work on the same study."""
-        owners = [key.removeprefix("alive ") for key in self.study.user_attrs if key.startswith("alive ")]
+        owners = list(self.facts.heartbeats)
         return sum(not self.is_dead(who) for who in owners[: owners.index(self._owner)])
-
-    def is_dead(self, who: str | None) -> bool:
-        """Whether the process that ran a trial is no more."""
-        return is_dead(who, self.study.user_attrs)
-
-
-def report(trial: "optuna.Trial", step: int, value: float) -> bool:
-    """Stores an intermediate value; returns whether the trial should be pruned."""
-    # Not Trial.report: it keeps the first of two values, and a trial that is tried again reports anew.
-    trial.storage.set_trial_intermediate_value(trial._trial_id, step, value)
-    return bool(trial.study.pruner.prune(trial.study, trial.storage.get_trial(trial._trial_id)))
 
 
 def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:
@@ -264,43 +406,7 @@ def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:
     ]
 
 
-def owner() -> str:
-    """Whoever runs trials, so that others can tell whether it still does: host, process id, its start, a name."""
-    import psutil
-
-    return f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f} {uuid.uuid4().hex[:8]}"
-
-
-def is_dead(who: str | None, study_attrs: Mapping[str, Any]) -> bool:
-    """Whether an owner has ended, or has been silent for `DEAD_AFTER_S` seconds on another machine."""
-    import psutil
-
-    if not who:
-        return True
-    host, pid, started, _ = who.rsplit(" ", 3)
-    if host != socket.gethostname():
-        return time.time() - float(study_attrs.get(f"alive {who}", 0.0)) > DEAD_AFTER_S
-    try:
-        if f"{psutil.Process(int(pid)).create_time():.2f}" != started:
-            return True
-    except psutil.NoSuchProcess:
-        return True
-    # In a notebook, a process outlives its interrupted sweeps.
-    return int(pid) == os.getpid() and who not in _AT_WORK
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(key, what changed) for every leaf that differs."""
-    # Through JSON, as the storage gives it back.
-    old, new = dict(flatten(before)), dict(flatten(json.loads(json.dumps(now))))
-    return [
-        (key, f"was {old.get(key, 'not there')!r}, is {new.get(key, 'not there')!r}.")
-        for key in sorted({*old, *new})
-        if old.get(key) != new.get(key)
-    ]
-
-
-def load_stored(config: DAFConfig) -> "optuna.Study":
+def load_stored(config: DAFConfig) -> StudyView:
     """The study of a config, to be read.
 
     Raises:
@@ -312,6 +418,6 @@ def load_stored(config: DAFConfig) -> "optuna.Study":
     if not config.sweep.storage and not default_storage(config).is_file():
         raise DAFError(f"there is no study {name} at {default_storage(config)}")
     try:
-        return optuna.load_study(study_name=name, storage=open_storage(config))
+        return StudyView(optuna.load_study(study_name=name, storage=open_storage(config)))
     except KeyError as error:
         raise DAFError(f"there is no study {name} in {config.sweep.storage or default_storage(config)}") from error

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -27,11 +26,11 @@ from daf.sweeps import (
     daf_sweep_status,
     daf_variant_sweep,
 )
-from daf.sweeps.launch import _notes
+from daf.sweeps.api import with_sweep
+from daf.sweeps.conclude import storage_note
+from daf.sweeps.jobs import OUTCOME_FILE
 from daf.sweeps.study import load_stored
-from daf.sweeps.trial import OUTCOME_FILE
 from tests.sweeps import tasks
-from tests.sweeps.test_live import STATUS
 
 Load = Callable[..., DAFConfig]
 
@@ -40,7 +39,7 @@ def _task(load: Load, name: str, *overrides: str) -> DAFConfig:
     return load(f"task.name={name}", f"task.function={tasks.__name__}.{name}", *overrides)
 
 
-def _children(config: DAFConfig, parent: str) -> list[Any]:
+def _children(config: DAFConfig, parent: str | None) -> list[Any]:
     client = MlflowClient(config.tracking.uri)
     experiment = client.get_experiment_by_name(config.tracking.experiment)
     return client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent}'")
@@ -76,6 +75,15 @@ def test_failures_are_tried_again_and_a_lasting_one_is_never_best(tiny: Load, tm
     config = _task(tiny, "fails_above", "seed=1")
     result = daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3, 1e-2]})
     assert (result.status.complete, result.status.failed, result.status.best) == (2, 1, 1)
+    assert [(trial.state, trial.values) for trial in result.trials] == [
+        ("COMPLETE", (-1.0,)),
+        ("COMPLETE", (0.0,)),
+        ("FAIL", ()),
+    ]
+    last = result.trials[2]
+    assert (last.assignments, last.failure) == ({"optimizer.lr": 1e-2}, "failed: RuntimeError: too high")
+    assert last.output_dir is not None
+    assert (last.output_dir / "trial.log").is_file()
     failed = [run for run in _children(config, result.run_id) if run.info.status == "FAILED"]
     assert [run.info.run_name for run in failed] == ["lr=0.01"] * 2
     files = {file.path for file in MlflowClient(config.tracking.uri).list_artifacts(failed[0].info.run_id)}
@@ -87,7 +95,7 @@ def test_an_objective_that_is_no_number_fails_at_once_and_says_why(tiny: Load, t
     with pytest.raises(DAFError, match=r"2 failed.*The objective is no number: reward is nan"):
         daf_launch_sweep(config)
     assert list(tasks.runs(tmp_path).values()) == [1, 1], "it would be none again"
-    children = _children(config, load_stored(config).user_attrs["parent_run_id"])
+    children = _children(config, load_stored(config).facts.parent_run_id)
     assert [run.info.status for run in children] == ["FAILED"] * 2
 
 
@@ -99,9 +107,7 @@ def test_too_many_failures_end_the_sweep(tiny: Load) -> None:
 
 
 def _grid(config: DAFConfig, values: list[float]) -> DAFConfig:
-    from daf.sweeps.api import _with_sweep
-
-    return _with_sweep(config, space={"optimizer.lr": values}, sampler="grid")
+    return with_sweep(config, space={"optimizer.lr": values}, sampler="grid")
 
 
 def test_combinations_that_make_no_config_cost_nothing(tiny: Load, tmp_path: Path) -> None:
@@ -212,12 +218,12 @@ def test_killing_a_worker_and_then_everything_loses_no_trial(tiny: Load, tmp_pat
     assert status.running == 0
 
     assert _start(config, tmp_path / "config.yaml").wait() == 0
-    trials = load_stored(config).get_trials()
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * len(MANY)
+    trials = load_stored(config).trials()
+    assert [trial.state for trial in trials] == ["COMPLETE"] * len(MANY)
     assert sorted(trial.params["optimizer.lr"] for trial in trials) == MANY
     ended = Counter(json.loads(path.read_text())["run_id"] for path in tmp_path.glob(f"**/{OUTCOME_FILE}"))
-    assert ended == Counter(trial.user_attrs["run_id"] for trial in trials), "no finished trial ran twice"
-    children = _children(config, load_stored(config).user_attrs["parent_run_id"])
+    assert ended == Counter(trial.facts.run_id for trial in trials), "no finished trial ran twice"
+    children = _children(config, load_stored(config).facts.parent_run_id)
     finished = [run.info.run_name for run in children if run.info.status == "FINISHED"]
     assert sorted(finished) == [f"lr={value:.4g}" for value in MANY]
     assert {run.info.status for run in children} <= {"FINISHED", "FAILED", "KILLED"}, "none seems to run on"
@@ -232,7 +238,7 @@ def test_ctrl_c_leaves_nothing_behind_but_a_study_that_goes_on(tiny: Load, tmp_p
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(30) == 130
     assert not any(worker.is_running() and worker.status() != "zombie" for worker in workers)
-    parent = load_stored(config).user_attrs["parent_run_id"]
+    parent = load_stored(config).facts.parent_run_id
     assert MlflowClient(config.tracking.uri).get_run(parent).info.status == "KILLED"
     assert daf_sweep_status(config).interrupted >= 1
     assert _start(config, tmp_path / "config.yaml").wait() == 0
@@ -268,9 +274,8 @@ def test_wrong_arguments_of_a_sampler_are_told_before_anything_is_created(tiny: 
 
 def test_a_password_in_the_storage_is_not_told(tiny: Load) -> None:
     config = tiny("sweep.storage='postgresql://me:hunter2@host/studies'")
-    stored, request = SimpleNamespace(name="mine"), SimpleNamespace(config=config)
-    notes = _notes(stored, request, STATUS, None, ())  # type: ignore[arg-type]
-    assert notes[-1] == "Study: mine in postgresql://***@host/studies"
+    assert config.sweep.storage is not None
+    assert storage_note("mine", config.sweep.storage) == "Study: mine in postgresql://***@host/studies"
 
 
 def test_a_trial_that_ended_unheard_is_not_run_again(tiny: Load, tmp_path: Path) -> None:
@@ -285,9 +290,9 @@ def test_a_trial_that_ended_unheard_is_not_run_again(tiny: Load, tmp_path: Path)
 
     assert _start(config, tmp_path / "config.yaml").wait() == 0
     stored = load_stored(config)
-    assert [trial.state.name for trial in stored.get_trials()] == ["COMPLETE"] * 3
+    assert [trial.state for trial in stored.trials()] == ["COMPLETE"] * 3
     assert tasks.runs(tmp_path) == dict.fromkeys(MANY[:3], 1)
-    assert [run.info.status for run in _children(config, stored.user_attrs["parent_run_id"])] == ["FINISHED"] * 3
+    assert [run.info.status for run in _children(config, stored.facts.parent_run_id)] == ["FINISHED"] * 3
 
 
 @pytest.mark.slow

@@ -61,7 +61,7 @@ def test_intervals_of_the_command_line(text: str, kind: type, log: bool) -> None
     trial = optuna.create_study().ask()
     value = parameter.suggest(trial)
     assert isinstance(value, kind)
-    assert trial.distributions["key.a"].log is log  # type: ignore[attr-defined]
+    assert trial.distributions["key.a"].log is log
     assert parameter.finite_values() is None or kind is int
 
 

@@ -8,7 +8,7 @@ import pytest
 from daf.config import DAFConfig
 from daf.config.names import PRUNERS, SAMPLERS
 from daf.errors import DAFConfigError
-from daf.sweeps.api import _with_sweep
+from daf.sweeps.api import with_sweep
 from daf.sweeps.strategies import make_pruner, make_sampler
 
 
@@ -31,7 +31,7 @@ def test_every_sampler_samples(tiny: Callable[..., DAFConfig], name: str) -> Non
 
 @pytest.mark.parametrize("name", PRUNERS)
 def test_every_pruner_prunes_a_hopeless_trial(tiny: Callable[..., DAFConfig], name: str) -> None:
-    config = _with_sweep(tiny(), space={}, pruner=name)
+    config = with_sweep(tiny(), space={}, pruner=name)
     study = optuna.create_study(direction="maximize", pruner=make_pruner(config))
 
     def finish(value: float) -> bool:

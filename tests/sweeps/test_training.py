@@ -22,8 +22,8 @@ from daf.records import EpisodeRecord
 from daf.run import daf_run
 from daf.scoring_analysis import daf_compute_vor
 from daf.sweeps import SweepResult, daf_grid_search, daf_launch_sweep
-from daf.sweeps.study import load_stored
-from daf.sweeps.trial import TrialOutcome
+from daf.sweeps.jobs import TrialOutcome
+from daf.sweeps.study import RunningTrial, load_stored
 from tests.conftest import TINY
 from tests.sweeps import tasks
 from tests.sweeps.test_engine import wait_for
@@ -38,7 +38,7 @@ def _cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def _children(store: str, parent: str) -> list[Any]:
+def _children(store: str, parent: str | None) -> list[Any]:
     client = MlflowClient(store)
     found = client.search_experiments()
     return client.search_runs([own.experiment_id for own in found], f"tags.mlflow.parentRunId = '{parent}'")
@@ -130,10 +130,10 @@ def test_a_pruned_trial_ends_early_and_keeps_its_metrics(tiny: Load, store: str)
     config = tiny("training.num_steps=4096", *hopeless)
     with pytest.raises(DAFError, match="no trial of hopeless finished"):
         daf_grid_search(config, {"training.update_epochs": [1]})
-    trial = load_stored(config).trials[0]
-    assert trial.state.name == "PRUNED"
-    assert 0 < trial.user_attrs["agent_steps"] < 4096
-    run = MlflowClient(store).get_run(trial.user_attrs["run_id"])
+    trial = load_stored(config).trials()[0]
+    assert trial.state == "PRUNED"
+    assert 0 < trial.facts.agent_steps < 4096
+    run = MlflowClient(store).get_run(trial.facts.run_id)
     assert (run.info.status, run.data.tags["daf.trial.state"]) == ("FINISHED", "PRUNED")
     assert "reward" in run.data.metrics
 
@@ -156,10 +156,10 @@ def test_every_preset_runs(tiny: Load, preset: str) -> None:
 def test_several_seeds_make_one_objective(tiny: Load, store: str) -> None:
     config = tiny("sweep.seeds_per_trial=2", "sweep.pruner=wilcoxon", "sweep.confirm=off", "sweep.name=seeds")
     daf_grid_search(config, {"optimizer.lr": [1e-3, 3e-3]})
-    trial = load_stored(config).trials[0]
+    trial = load_stored(config).trials()[0]
     assert list(trial.intermediate_values) == [0, 1, 2, 3], "one for each episode of both policies"
-    assert trial.value == pytest.approx(sum(trial.intermediate_values.values()) / 4)
-    names = {run.info.run_name for run in _children(store, trial.user_attrs["run_id"])}
+    assert trial.values[0] == pytest.approx(sum(trial.intermediate_values.values()) / 4)
+    names = {run.info.run_name for run in _children(store, trial.facts.run_id)}
     assert names == {"seed=42", "seed=43"}
 
 
@@ -186,10 +186,10 @@ def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path, launcher: 
     done = _cli("-m", *launcher_arguments, "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4,1e-3")
     assert done.returncode == 0, done.stderr
     config = daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=launched"])
-    trials = load_stored(config).trials
-    assert [trial.state.name for trial in trials] == ["COMPLETE"] * 3
+    trials = load_stored(config).trials()
+    assert [trial.state for trial in trials] == ["COMPLETE"] * 3
     assert all(trial.intermediate_values for trial in trials), "reported through the storage"
-    parent = load_stored(config).user_attrs["parent_run_id"]
+    parent = load_stored(config).facts.parent_run_id
     assert {run.data.params["optimizer.lr"] for run in _children(store, parent)} == {"0.0001", "0.0003", "0.001"}
 
 
@@ -201,16 +201,14 @@ def test_a_launched_trial_that_ended_unheard_is_not_run_again(store: str, tmp_pa
     command = ("-m", "hydra/launcher=joblib", *task, *own, "optimizer.lr=1e-4,1e-3")
     assert _cli(*command, "sweep.n_trials=1").returncode == 0
     study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=unheard"]))
-    study.enqueue_trial({"optimizer.lr": 1e-3})
-    attrs = {"assignments": {"optimizer.lr": 1e-3}, "output_dir": str(tmp_path), "run_id": "unheard"}
-    left = study.ask()
-    for key, value in attrs.items():
-        left.set_user_attr(key, value)
+    study.study.enqueue_trial({"optimizer.lr": 1e-3})
+    left = RunningTrial(study.study.ask())
+    left.record(assignments={"optimizer.lr": 1e-3}, output_dir=str(tmp_path), run_id="unheard")
     TrialOutcome(state="complete", run_id="unheard", values=(7.0,)).save(tmp_path)
 
     done = _cli(*command)
     assert done.returncode == 0, done.stderr
-    assert study.trials[1].values == [7.0]
+    assert study.trials()[1].values == (7.0,)
     assert list(tasks.runs(tmp_path)) == [1e-4], "only the first trial ran"
 
 
@@ -221,11 +219,11 @@ def test_a_job_that_dies_takes_no_trial_of_its_launcher_with_it(store: str, tmp_
     done = _cli("-m", "hydra/launcher=joblib", *task, *own, "optimizer.lr=1e-4,1e-3,1e-2,1e-1")
     assert done.returncode == 0, done.stderr
     study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=dies"]))
-    assert [trial.values for trial in study.trials] == [[-1.0], [0.0], [-1.0], [-4.0]]
-    for trial in study.trials:
-        config = yaml.safe_load((Path(trial.user_attrs["output_dir"]) / "config.yaml").read_text())
+    assert [trial.values for trial in study.trials()] == [(-1.0,), (0.0,), (-1.0,), (-4.0,)]
+    for trial in study.trials():
+        config = yaml.safe_load((Path(str(trial.facts.output_dir)) / "config.yaml").read_text())
         assert config["optimizer"]["lr"] == trial.params["optimizer.lr"], "its files are in its own folder"
-    statuses = {run.info.status for run in _children(store, study.user_attrs["parent_run_id"])}
+    statuses = {run.info.status for run in _children(store, study.facts.parent_run_id)}
     assert statuses == {"FINISHED", "FAILED"}
 
 
@@ -258,8 +256,8 @@ def test_a_pruner_sees_the_objective_and_no_other_quantity(tiny: Load, store: st
     objective = (f"objective.metric={metric}", "objective.direction=minimize", "sweep.pruner=median")
     config = tiny(*objective, "sweep.report_every=256", "sweep.confirm=off", "sweep.name=seen")
     daf_grid_search(config, {"optimizer.lr": [1e-3]})
-    (trial,) = load_stored(config).trials
-    history = MlflowClient(store).get_metric_history(trial.user_attrs["run_id"], f"environment/{metric}")
+    (trial,) = load_stored(config).trials()
+    history = MlflowClient(store).get_metric_history(trial.facts.run_id, f"environment/{metric}")
     assert list(trial.intermediate_values.values()) == [pytest.approx(point.value) for point in history]
 
 
@@ -268,7 +266,7 @@ def test_value_over_replacement_is_an_objective(tiny: Load) -> None:
     team = ("variant=mining", "vor.pool=[noop]", "mission.max_steps=200", "mission.cogs=4")
     config = tiny("task=evaluate", *team, "objective.metric=vor", "sweep.confirm=off", "sweep.name=vor")
     result = daf_grid_search(config, {"policy.class_path": ["noop", "random"]})
-    values = [trial.value for trial in load_stored(config).trials]
+    values = [trial.values[0] for trial in load_stored(config).trials()]
     alone = daf_run(tiny("task=vor", *team, "policy=random"))
     assert values == [0.0, alone.objective]
     assert alone.objective != 0

@@ -1,0 +1,134 @@
+"""The end of a sweep: its objective, tables, plots and metrics, and the winner as an experiment."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from daf.config import CONF_DIR
+from daf.errors import DAFError
+from daf.results import ResultTable
+from daf.sweeps.identity import default_storage
+from daf.sweeps.judge import Confirmation, confirmation_json
+from daf.sweeps.plots import daf_plot_sweep
+from daf.sweeps.request import SweepRequest
+from daf.sweeps.results import SweepResult, SweepTrialResult
+from daf.sweeps.state import SweepStatus, read_status, trials_table
+from daf.sweeps.study import StoredStudy, StudyTrial
+from daf.sweeps.winner import write_winner
+from daf.tracking.redaction import redactor
+from daf.tracking.tracker import Tracker
+
+
+def conclude(stored: StoredStudy, request: SweepRequest, confirmation: Confirmation | None) -> SweepResult:
+    """Notes the finding with the study, logs plots, tables and metrics, and writes the winner.
+
+    Raises:
+        DAFError: no trial finished.
+    """
+    verdict = confirmation.verdict if confirmation else None
+    stored.record(verdict=verdict, confirmed_best=confirmation.best if confirmation else None)
+    status, trials = read_status(stored), stored.trials()
+    if not status.complete:
+        raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(trials)}")
+    winner_files = _write_winner(stored, request, confirmation)
+    metrics = request.config.objective.metric
+    for path in daf_plot_sweep(stored, request.output_dir / "plots", metrics):
+        request.tracker.log_file(path, "plots")
+    tables = [trials_table(stored, metrics), *([confirmation.table] if confirmation else [])]
+    objective = _objective(status, confirmation)
+    _log(request.tracker, status, tables, objective, confirmation)
+    name, sweep = stored.name, request.config.sweep
+    storage = sweep.storage or default_storage(request.config)
+    return SweepResult(
+        objective=objective,
+        tables=tuple(tables),
+        notes=(*_notes(status, verdict, winner_files, sweep.name), storage_note(name, storage)),
+        study_name=name,
+        status=status,
+        trials=tuple(SweepTrialResult.of(trial) for trial in trials),
+        confirmation=confirmation,
+        winner_files=winner_files,
+        output_dir=request.output_dir,
+        run_id=request.tracker.run_id,
+    )
+
+
+def _log(
+    tracker: Tracker,
+    status: SweepStatus,
+    tables: Sequence[ResultTable],
+    objective: float | tuple[float, ...],
+    confirmation: Confirmation | None,
+) -> None:
+    if confirmation:
+        tracker.log_text(confirmation_json(confirmation), "confirmation.json")
+        tracker.log_metrics({"confirmed_objective": confirmation.mean})
+    tracker.log_text("\n".join(table.to_markdown() for table in tables), "summary.md")
+    tracker.log_text(json.dumps(status.__dict__, indent=2, default=str), "status.json")
+    if isinstance(objective, float):
+        tracker.log_metrics({"objective": objective})
+    tracker.set_tags({"daf.sweep.verdict": confirmation.verdict if confirmation else "not confirmed"})
+
+
+def _objective(status: SweepStatus, confirmation: Confirmation | None) -> float | tuple[float, ...]:
+    if confirmation:
+        return confirmation.mean
+    return status.best_values[0] if len(status.best_values) == 1 else status.best_values
+
+
+def _first_failure(trials: Sequence[StudyTrial]) -> str:
+    failures = [trial.facts.failure for trial in trials if trial.facts.failure]
+    return f"The first failure: {failures[0]}" if failures else ""
+
+
+def _write_winner(stored: StoredStudy, request: SweepRequest, confirmation: Confirmation | None) -> tuple[Path, ...]:
+    """Writes the winner wherever it belongs; what cannot be written is a warning and nothing more."""
+    if confirmation is None or confirmation.winner is None:
+        return ()
+    trial, tracker = stored.trials()[confirmation.winner], request.tracker
+    config, comment = request.compose(trial.facts.assignments), _winner_comment(trial, request, confirmation)
+    written = []
+    for path in _winner_paths(request):
+        try:
+            if write_winner(path, stored.name, config, comment):
+                written.append(path)
+            else:
+                tracker.warn(f"{path} is not the winner of an earlier run of this sweep, so it was left alone.")
+        except OSError as error:  # such as an installed package's folder: no reason to lose plots and tables
+            tracker.warn(f"The winner could not be written: {error}")
+    for path in written[:1]:
+        tracker.log_file(path)
+    return tuple(written)
+
+
+def _winner_comment(trial: StudyTrial, request: SweepRequest, confirmation: Confirmation) -> Mapping[str, str]:
+    interval = "{:.4f} to {:.4f}".format(*confirmation.interval) if confirmation.interval else "unknown"
+    level = f"{request.config.level:.0%}"
+    metrics = ", ".join(request.config.objective.metric)
+    return {
+        "Trial": f"{trial.number}, MLflow run {trial.facts.run_id}",
+        "Confirmed": f"{metrics} {confirmation.mean:.4f} ({level} interval {interval})",
+    }
+
+
+def _winner_paths(request: SweepRequest) -> list[Path]:
+    sweep = request.config.sweep
+    if sweep.winner:
+        return [Path(sweep.winner)]
+    # Where `experiment=<name>` is looked for: the checkout's folder if it can be written.
+    named = [CONF_DIR / "experiment" / f"{sweep.name}.yaml"] if sweep.name else []
+    return [request.output_dir / "winner.yaml", *named]
+
+
+def _notes(status: SweepStatus, verdict: str | None, winner_files: Sequence[Path], name: str | None) -> Iterator[str]:
+    yield f"{status}."
+    if verdict:
+        yield verdict
+    yield from (f"Winner's config: {path}" for path in winner_files)
+    if name and len(winner_files) > 1:
+        yield f"Run it: python -m daf.run experiment={name}"
+
+
+def storage_note(name: str, storage: str | Path) -> str:
+    """Where the study lies, without the password of its address."""
+    return redactor().text(f"Study: {name} in {storage}")

@@ -1,0 +1,147 @@
+"""Who wins: candidates of a sweep, scored on the same fresh seeds, compared by a test."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from daf.results import ResultTable
+
+if TYPE_CHECKING:
+    from daf.statistics import Comparison, PairResult
+
+#: Characters of what a trial varied that a sentence can hold.
+LONGEST_NAME = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A trial that is confirmed.
+
+    Attributes:
+        number: of the trial.
+        name: what it varied.
+        samples: its confirmed scores in an order shared by all candidates: strata (training seeds and missions of a
+            re-evaluation, one for a retraining), each with a score for every episode (or every training).
+    """
+
+    number: int
+    name: str
+    samples: tuple[tuple[float, ...], ...]
+
+    @property
+    def label(self) -> str:
+        """How sentences call it; where much varied, the table says what."""
+        return f"trial {self.number} ({self.name})" if len(self.name) <= LONGEST_NAME else f"trial {self.number}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """What fresh seeds say.
+
+    Attributes:
+        best: number of the trial with the best confirmed mean.
+        winner: the same number if it is significantly better than the baseline (or, without one, than the runner-up),
+            else None.
+        verdict: the finding, in sentences.
+        table: every candidate with mean, interval and its tests against the best.
+        mean: the best one's confirmed mean.
+        interval: its interval, or None where there are too few scores.
+    """
+
+    best: int
+    winner: int | None
+    verdict: str
+    table: ResultTable
+    mean: float
+    interval: tuple[float, float] | None
+
+
+def judge(found: Sequence[Candidate], baseline: int | None, *, maximize: bool, level: float) -> Confirmation:
+    """Decides between candidates with a paired test on the same fresh seeds, corrected for all pairs.
+
+    Args:
+        baseline: number of the trial to beat, or None.
+        maximize: whether more is better.
+        level: confidence of intervals and tests.
+    """
+    from daf.statistics import compare
+
+    sign = 1.0 if maximize else -1.0
+    ordered = sorted(found, key=lambda candidate: -sign * fmean(fmean(stratum) for stratum in candidate.samples))
+    scores = np.array([candidate.samples for candidate in ordered], dtype=float)
+    strata = [f"stratum {index}" for index in range(scores.shape[1])]
+    comparison = compare(
+        scores, [candidate.label for candidate in ordered], strata, level=level, rng=np.random.default_rng(0)
+    )
+    best, *others = ordered
+    pairs = {other.number: comparison.pair(best.label, other.label) for other in others}
+    runner_up = next((other for other in others if other.number != baseline), None)
+    rival = next((other for other in others if other.number == baseline), None) if baseline is not None else runner_up
+    won = rival is not None and pairs[rival.number].significant
+    estimate = comparison.summary(best.label).mean
+    return Confirmation(
+        best=best.number,
+        winner=best.number if won else None,
+        verdict=_verdict(best, runner_up, baseline, pairs, won),
+        table=_table(ordered, comparison, pairs, baseline, level),
+        mean=estimate.value,
+        interval=(estimate.interval.low, estimate.interval.high) if estimate.interval else None,
+    )
+
+
+def _verdict(
+    best: Candidate, runner_up: Candidate | None, baseline: int | None, pairs: "Mapping[int, PairResult]", won: bool
+) -> str:
+    if not pairs:
+        return f"Only {best.label} was confirmed, so there is nothing to compare it with."
+    parts = [
+        f"{best.label} is the winner." if won else f"No winner: no significant difference in favour of {best.label}."
+    ]
+    if baseline == best.number:
+        parts = [f"No winner: nothing beats the baseline, {best.label}."]
+    elif baseline is not None and baseline in pairs:
+        parts.append(f"Against the baseline: {pairs[baseline].decision}.")
+    if runner_up is not None:
+        parts.append(f"Against the runner-up: {pairs[runner_up.number].decision}.")
+    return " ".join(parts)
+
+
+def _table(
+    ordered: Sequence[Candidate],
+    comparison: "Comparison",
+    pairs: "Mapping[int, PairResult]",
+    baseline: int | None,
+    level: float,
+) -> ResultTable:
+    columns = ("trial", "what varied", "confirmed mean", f"{level:.0%} interval", "n", "p, against the best")
+    rows = []
+    for candidate in ordered:
+        summary = comparison.summary(candidate.label)
+        interval, pair = summary.mean.interval, pairs.get(candidate.number)
+        rows.append(
+            (
+                f"{candidate.number}{' (baseline)' if candidate.number == baseline else ''}",
+                candidate.name,
+                f"{summary.mean.value:.4f}",
+                f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
+                str(summary.episodes),
+                "-" if pair is None or pair.p_value is None else f"{pair.p_value:.2g}",
+            )
+        )
+    return ResultTable("Confirmed on fresh seeds (p corrected for all pairs)", columns, tuple(rows))
+
+
+def confirmation_json(confirmation: Confirmation) -> str:
+    """The finding as JSON, for a file beside the plots."""
+    content = {
+        "best": confirmation.best,
+        "winner": confirmation.winner,
+        "verdict": confirmation.verdict,
+        "mean": confirmation.mean,
+        "interval": confirmation.interval,
+    }
+    return json.dumps(content, indent=2) + "\n"
