@@ -107,7 +107,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     parsed = get_args_parser().parse_args(list(arguments))
     if parsed.resolve and not parsed.cfg:
         raise DAFConfigError([Problem("--resolve", "is only for --cfg.")])
-    shows = (parsed.hydra_help, parsed.cfg, parsed.info, parsed.shell_completion)
+    shows = (parsed.help, parsed.hydra_help, parsed.cfg, parsed.info, parsed.shell_completion)
     extra = Path(parsed.config_dir) if parsed.config_dir else None
     if extra and not extra.is_dir():
         raise DAFConfigError([Problem("--config-dir", f"there is no folder {str(extra)!r}.")])

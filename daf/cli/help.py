@@ -37,12 +37,13 @@ def asks_for_help(arguments: Sequence[str]) -> Path | None:
 
     Read without Hydra, whose import takes ten times as long as the help.
     """
+    if not {"--help", "-h"} & set(arguments):
+        return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--help", "-h", action="store_true")
     parser.add_argument("--config-path", "-cp", type=Path, default=CONF_DIR)
     parser.add_argument("--cfg", "-c")  # or -c would be taken for the beginning of -cp
-    known, _ = parser.parse_known_args(list(arguments))
-    return known.config_path if known.help else None
+    folder: Path = parser.parse_known_args(list(arguments))[0].config_path
+    return folder
 
 
 def help_text(config_dir: Path) -> str:

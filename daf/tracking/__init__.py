@@ -1,16 +1,30 @@
-"""MLflow: the store, one run's tracker, where results come from, and the redaction of secrets."""
+"""MLflow: the store, one run's tracker, where results come from, and the redaction of secrets.
 
-from daf.tracking.provenance import log_provenance
-from daf.tracking.redaction import redactor
-from daf.tracking.store import open_store, tracking_uri, ui_command
-from daf.tracking.tracker import Tracker, metric_name
+Modules are imported with the first name that is asked for: a config error is redacted, and needs nothing else.
+"""
 
-__all__ = [
-    "Tracker",
-    "log_provenance",
-    "metric_name",
-    "open_store",
-    "redactor",
-    "tracking_uri",
-    "ui_command",
-]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from daf.tracking.provenance import log_provenance
+    from daf.tracking.redaction import redactor
+    from daf.tracking.store import open_store, tracking_uri, ui_command
+    from daf.tracking.tracker import Tracker, metric_name
+
+_HOMES = {
+    "Tracker": "tracker",
+    "log_provenance": "provenance",
+    "metric_name": "tracker",
+    "open_store": "store",
+    "redactor": "redaction",
+    "tracking_uri": "store",
+    "ui_command": "store",
+}
+__all__ = ["Tracker", "log_provenance", "metric_name", "open_store", "redactor", "tracking_uri", "ui_command"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
