@@ -1,5 +1,6 @@
 """Can this experiment run here? Every check gathers what it finds; none stops at the first."""
 
+import importlib.metadata
 import logging
 import os
 import shutil
@@ -7,6 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
+
+from daf.bridge.episode import policy_interface
+from daf.bridge.mission_names import is_mission_file
+from daf.bridge.missions import why_unplayable
+from daf.bridge.policies import load_policy
 from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
@@ -64,6 +71,28 @@ def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     return found + daf_check_policies(config) if found.passed else found
 
 
+def daf_check_dependencies() -> EnvironmentCheckResult:
+    """Every package that DAF requires must be installed; another version than it was made for is a warning.
+
+    It is no part of `daf_check_environment`: where a package is missing, that would not have come so far.
+    """
+    found = EnvironmentCheckResult()
+    for requirement in map(Requirement, importlib.metadata.requires("daf") or ()):
+        if requirement.marker is None or requirement.marker.evaluate():
+            found += _check_dependency(requirement)
+    return found
+
+
+def _check_dependency(requirement: Requirement) -> EnvironmentCheckResult:
+    try:
+        version = importlib.metadata.version(requirement.name)
+    except importlib.metadata.PackageNotFoundError:
+        return _error(requirement.name, "is not installed.", f"Install {requirement}, or run ./scripts/setup.")
+    if requirement.specifier.contains(version, prereleases=True):
+        return EnvironmentCheckResult()
+    return EnvironmentCheckResult((), (f"{requirement.name} is {version}, but DAF was made for {requirement}.",))
+
+
 def daf_check_files(config: DAFConfig) -> EnvironmentCheckResult:
     """Weights that are named must exist, and a folder to resume from must hold a training's state."""
     errors = [
@@ -109,8 +138,6 @@ def daf_check_cuda_availability(config: DAFConfig) -> EnvironmentCheckResult:
 
 def daf_check_mission_configs(config: DAFConfig) -> EnvironmentCheckResult:
     """Every mission must build, and give every agent a place: only a simulation shows that."""
-    from daf.bridge.missions import why_unplayable
-
     reasons = ((key, spec, why_unplayable(spec)) for spec, key in _missions(config, find_task(config.task)).items())
     errors = tuple(_unbuildable(key, spec, reason) for key, spec, reason in reasons if reason)
     left_out = ", ".join(left_out_missions(config))
@@ -126,9 +153,6 @@ def daf_check_policies(config: DAFConfig) -> EnvironmentCheckResult:
 
 
 def _unusable_policies(policies: Iterable[KeyedPolicy], mission: MissionSpec, trains: bool) -> Iterator[Problem]:
-    from daf.bridge.episode import policy_interface
-    from daf.bridge.policies import load_policy
-
     interface = policy_interface(mission)
     for key, policy in policies:
         found = _result_or_error(lambda policy=policy: load_policy(interface, policy.spec()).network())  # type: ignore[misc]
@@ -147,8 +171,6 @@ def _result_or_error(action: Callable[[], object]) -> object:
 
 
 def _unbuildable(key: str, spec: MissionSpec, reason: str) -> Problem:
-    from daf.bridge.mission_names import is_mission_file
-
     hint = "Usually mission.cogs (1 to 8, diagnostics 4) or a variant is at fault."
     return Problem(key, f"cannot be built: {reason.rstrip('.')}.", "" if is_mission_file(spec.name) else hint)
 

@@ -1,5 +1,6 @@
 """What is found before anything is started."""
 
+import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from daf.config import DAFConfig
 from daf.config.missions import mission_specs
-from daf.environment_checks import daf_check_environment
+from daf.environment_checks import daf_check_dependencies, daf_check_environment
 
 Load = Callable[..., DAFConfig]
 
@@ -114,3 +115,15 @@ def test_missions_of_an_evaluation(tiny: Load) -> None:
 @pytest.mark.parametrize("policy", ["lstm", "starter"])
 def test_evaluating_needs_no_network(tiny: Load, policy: str) -> None:
     assert found(tiny("task=evaluate", f"policy={policy}")) == {}
+
+
+def test_packages_are_there_missing_or_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert daf_check_dependencies().passed
+    assert daf_check_dependencies().warnings == ()
+    needs = ["cogames==0.17.1", "no-such-package>=1", "pydantic<1", "elsewhere; sys_platform == 'nowhere'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: needs)
+    found = daf_check_dependencies()
+    assert [problem.where for problem in found.errors] == ["no-such-package"]
+    (warning,) = found.warnings
+    assert warning.startswith("pydantic is 2.")
+    assert "pydantic<1" in warning

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable
 
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.tracking.redaction import redactor
 
 
 def exit_code(action: Callable[[], None]) -> int:
@@ -28,8 +29,6 @@ def _print_error(error: Exception) -> int:
     # Only where something went wrong: they cost half of what `--help` takes.
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
-
-    from daf.tracking.redaction import redactor
 
     if isinstance(error, DAFError | HydraException | OmegaConfBaseException):
         print(f"daf_run: {redactor().text(str(error))}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """The missions that a config evaluates on."""
 
+from daf.bridge.mission_names import UNPLAYABLE
 from daf.config.names import expand_missions
 from daf.config.schemas import DAFConfig
 from daf.records import MissionSpec
@@ -14,8 +15,6 @@ def mission_specs(config: DAFConfig) -> list[MissionSpec]:
 
 def left_out_missions(config: DAFConfig) -> list[str]:
     """What the sets and patterns of `evaluation.missions` hold that cannot be played, if they hold anything else."""
-    from daf.bridge.mission_names import UNPLAYABLE
-
     asked = list(config.evaluation.missions)
     found = expand_missions(asked)
     unplayable = [name for name in found if name in UNPLAYABLE and name not in asked]

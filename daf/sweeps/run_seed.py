@@ -14,6 +14,7 @@ from daf.records import EpisodeRecord
 from daf.sweeps.jobs import Intermediate, Scores, TrialJob
 from daf.tasks import Task, find_task
 from daf.tracking.tracker import Tracker
+from daf.training import daf_train
 
 if TYPE_CHECKING:
     from daf.records import EpochReport
@@ -98,8 +99,6 @@ def _run_task(task: Task, run: SeedRun) -> SeedScore:
 
 def _train(run: SeedRun) -> tuple[str, dict[str, float]]:
     """Trains; returns where the policy lies, and what training took and earned (``train/...``)."""
-    from daf.training.task import daf_train
-
     reporter = _Reporter(run)
     before, started = run.progress.agent_steps, time.perf_counter()
 
