@@ -137,7 +137,7 @@ def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | 
     context = HydraConfig.get()
     config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
     if config.sweep.trial is not None:
-        from daf.sweeps.launched import run_launched
+        from daf.sweeps.hydra_trial import run_launched
 
         return run_launched(config)
     overrides, parent = tuple(context.overrides.task), os.environ.get(PARENT_RUN)

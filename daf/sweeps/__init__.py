@@ -9,7 +9,7 @@ from daf.sweeps.api import (
 )
 from daf.sweeps.launch import daf_launch_sweep
 from daf.sweeps.results import SweepResult, SweepTrialResult
-from daf.sweeps.state import SweepStatus
+from daf.sweeps.status import SweepStatus
 
 __all__ = [
     "SweepResult",

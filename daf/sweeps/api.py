@@ -10,7 +10,7 @@ from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, DAFError
 from daf.sweeps.launch import daf_launch_sweep
 from daf.sweeps.results import SweepResult
-from daf.sweeps.state import SweepStatus, read_status
+from daf.sweeps.status import SweepStatus, read_status
 from daf.sweeps.study import load_stored
 
 

@@ -12,11 +12,12 @@ from daf.sweeps.judge import Confirmation, confirmation_json
 from daf.sweeps.plots import daf_plot_sweep
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.results import SweepResult, SweepTrialResult
-from daf.sweeps.state import SweepStatus, read_status, trials_table
+from daf.sweeps.status import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, StudyTrial
 from daf.sweeps.winner import write_winner
 from daf.tracking.redaction import redactor
 from daf.tracking.tracker import Tracker
+from daf.visualization.text import NO_VALUE, interval_heading, number_text
 
 
 def conclude(stored: StoredStudy, request: SweepRequest, confirmation: Confirmation | None) -> SweepResult:
@@ -102,12 +103,11 @@ def _write_winner(stored: StoredStudy, request: SweepRequest, confirmation: Conf
 
 
 def _winner_comment(trial: StudyTrial, request: SweepRequest, confirmation: Confirmation) -> Mapping[str, str]:
-    interval = "{:.4f} to {:.4f}".format(*confirmation.interval) if confirmation.interval else "unknown"
-    level = f"{request.config.level:.0%}"
-    metrics = ", ".join(request.config.objective.metric)
+    interval = " to ".join(map(number_text, confirmation.interval)) if confirmation.interval else NO_VALUE
+    metrics, heading = ", ".join(request.config.objective.metric), interval_heading(request.config.level)
     return {
         "Trial": f"{trial.number}, MLflow run {trial.facts.run_id}",
-        "Confirmed": f"{metrics} {confirmation.mean:.4f} ({level} interval {interval})",
+        "Confirmed": f"{metrics} {number_text(confirmation.mean)} ({heading} {interval})",
     }
 
 

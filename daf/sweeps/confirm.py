@@ -10,10 +10,10 @@ from daf.config.schemas import DAFConfig
 from daf.sweeps.facts import EpisodeScore, PolicyScores
 from daf.sweeps.jobs import Scores, TrialJob, TrialOutcome, seeds_from
 from daf.sweeps.judge import Candidate, Confirmation, judge
+from daf.sweeps.mlflow_runs import last_line
 from daf.sweeps.request import SweepRequest
-from daf.sweeps.runs import last_line
 from daf.sweeps.space import Compose
-from daf.sweeps.state import in_state, name_of
+from daf.sweeps.status import in_state, name_of
 from daf.sweeps.study import StudyTrial, StudyView
 from daf.tasks import find_task
 

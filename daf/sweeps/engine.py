@@ -9,11 +9,12 @@ from daf.execution.interrupts import interrupt_deferred
 from daf.execution.retries import Retries
 from daf.sweeps.jobs import Intermediate, TrialJob, TrialOutcome
 from daf.sweeps.live import Show
+from daf.sweeps.mlflow_runs import end_run, last_line
 from daf.sweeps.request import SweepRequest
-from daf.sweeps.runs import end_run, last_line
 from daf.sweeps.sources import ExtraJobs, JobSource, TrialSource
-from daf.sweeps.state import read_status
+from daf.sweeps.status import read_status
 from daf.sweeps.study import StoredStudy
+from daf.visualization.text import number_text
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ class _Active[Subject]:
 
 
 class _Engine[Subject]:
-    """Moves a source's jobs through an executor: workers of our own, or a launcher of Hydra's."""
+    """Moves a source's jobs through an executor: worker processes, or a launcher of Hydra's."""
 
     def __init__(
         self,
@@ -152,7 +153,7 @@ class _Engine[Subject]:
     def _take_message(self, event: JobMessage) -> None:
         active = self._active[event.job_id]
         if isinstance(event.message, Intermediate):
-            self._view.running[active.job.name] = f"{event.message.value:.4f} at {event.message.step:,}"
+            self._view.running[active.job.name] = f"{number_text(event.message.value)} at {event.message.step:,}"
             if self._source.report(active.subject, event.message):
                 self._executor.stop(event.job_id)
 

@@ -17,8 +17,8 @@ from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
+from daf.sweeps.hydra_executor import LauncherExecutor, trial_overrides
 from daf.sweeps.launch import daf_launch_sweep
-from daf.sweeps.launcher import LauncherExecutor, trial_overrides
 from daf.sweeps.results import SweepResult
 from daf.sweeps.space import Compose, Parameter
 from daf.sweeps.study import StoredStudy

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.results import ResultTable
+from daf.visualization.text import NO_DIFFERENCE, estimate_cells, interval_heading, p_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairResult
@@ -98,9 +99,7 @@ def _verdict(
 ) -> str:
     if not pairs:
         return f"Only {best.label} was confirmed, so there is nothing to compare it with."
-    parts = [
-        f"{best.label} is the winner." if won else f"No winner: no significant difference in favour of {best.label}."
-    ]
+    parts = [f"{best.label} is the winner." if won else f"No winner: {NO_DIFFERENCE} in favour of {best.label}."]
     if baseline == best.number:
         parts = [f"No winner: nothing beats the baseline, {best.label}."]
     elif baseline is not None and baseline in pairs:
@@ -117,19 +116,18 @@ def _table(
     baseline: int | None,
     level: float,
 ) -> ResultTable:
-    columns = ("trial", "what varied", "confirmed mean", f"{level:.0%} interval", "n", "p, against the best")
+    columns = ("trial", "what varied", "confirmed mean", interval_heading(level), "n", "p, against the best")
     rows = []
     for candidate in ordered:
         summary = comparison.summary(candidate.label)
-        interval, pair = summary.mean.interval, pairs.get(candidate.number)
+        pair = pairs.get(candidate.number)
         rows.append(
             (
                 f"{candidate.number}{' (baseline)' if candidate.number == baseline else ''}",
                 candidate.name,
-                f"{summary.mean.value:.4f}",
-                f"{interval.low:.4f} to {interval.high:.4f}" if interval else "-",
+                *estimate_cells(summary.mean),
                 str(summary.episodes),
-                "-" if pair is None or pair.p_value is None else f"{pair.p_value:.2g}",
+                p_text(pair.p_value if pair else None),
             )
         )
     return ResultTable("Confirmed on fresh seeds (p corrected for all pairs)", columns, tuple(rows))

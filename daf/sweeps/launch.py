@@ -21,7 +21,7 @@ from daf.sweeps.live import live_view
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.results import SweepResult
 from daf.sweeps.space import Compose, Space
-from daf.sweeps.state import read_status
+from daf.sweeps.status import read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
 from daf.tracking.provenance import log_provenance

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from daf.sweeps.state import SweepStatus, time_text
+from daf.sweeps.status import SweepStatus, time_text, values_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,8 +55,7 @@ def _table(status: SweepStatus, running: Mapping[str, str], events: list[str]) -
     for event in events:
         table.add_row("", escape(event), style="dim")
     if status.best is not None:
-        values = ", ".join(f"{value:.4f}" for value in status.best_values)
-        table.add_row("best", escape(f"{values}: trial {status.best}, {status.best_name}"))
+        table.add_row("best", escape(f"{values_text(status.best_values)}: trial {status.best}, {status.best_name}"))
     if status.seconds_left is not None:
         table.add_row("time left", time_text(status.seconds_left))
     return table

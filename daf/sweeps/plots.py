@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.sweeps.state import in_state
+from daf.sweeps.status import in_state
 from daf.sweeps.study import StudyTrial, StudyView
 from daf.visualization import DPI, daf_plot_sweep_results
 from daf.visualization.style import COLOURS

@@ -8,7 +8,7 @@ from typing import Any
 
 from daf.config.schemas import DAFConfig
 from daf.sweeps.jobs import TrialJob, seeds_from
-from daf.sweeps.runs import with_run
+from daf.sweeps.mlflow_runs import with_run
 from daf.sweeps.space import Compose, Space, trial_name
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import RunningTrial

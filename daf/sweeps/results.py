@@ -7,7 +7,7 @@ from typing import Any
 
 from daf.results import TaskResult
 from daf.sweeps.judge import Confirmation
-from daf.sweeps.state import SweepStatus
+from daf.sweeps.status import SweepStatus
 from daf.sweeps.study import StudyTrial
 
 

@@ -141,7 +141,7 @@ class _Reporter:
 
 def _play(run: SeedRun, weights: str | None, training: Mapping[str, float]) -> Scores:
     """Plays and scores the held-out episodes; each is reported where the pruner looks at episodes."""
-    from daf.sweeps.scores import play_and_score
+    from daf.sweeps.play_and_score import play_and_score
 
     policy = run.config.policy.model_copy(update={"weights": weights})
     config = run.config.model_copy(update={"policy": policy})

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from daf.errors import DAFConfigError, DAFError
 from daf.sweeps.jobs import Intermediate, TrialJob, TrialOutcome
+from daf.sweeps.mlflow_runs import end_run, last_line, with_run
 from daf.sweeps.request import SweepRequest
-from daf.sweeps.runs import end_run, last_line, with_run
 from daf.sweeps.space import trial_name
+from daf.sweeps.status import values_text
 from daf.sweeps.study import RunningTrial, StoredStudy
 from daf.tracking.redaction import redactor
 
@@ -107,7 +108,7 @@ class TrialSource:
             subject.complete(outcome.values)
         else:
             subject.prune()
-        values = ", ".join(f"{value:.4f}" for value in outcome.values) or "pruned"
+        values = values_text(outcome.values) or "pruned"
         self._notify(f"trial {subject.number}: {trial_name(subject.facts.assignments)} -> {values}")
 
     def fail(self, subject: RunningTrial, traceback: str) -> None:

@@ -23,7 +23,7 @@ def warm_up() -> None:
     episodes_worker.warm_up()
     with contained():
         # torch's first optimizer imports _dynamo.
-        for module in ("cogames.train", "daf.training.task", "daf.sweeps.scores", "torch._dynamo"):
+        for module in ("cogames.train", "daf.training.task", "daf.sweeps.play_and_score", "torch._dynamo"):
             importlib.import_module(module)
 
 

@@ -18,6 +18,7 @@ from daf.tasks import Task
 from daf.tracking.tracker import Tracker
 from daf.training.checkpoints import CHECKPOINTS, log_checkpoint
 from daf.training.resume import resume_folder
+from daf.visualization.text import number_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ def daf_train(
 
 def _note(report: EpochReport) -> str:
     """What stands behind the progress bar."""
-    reward = f"reward {report.reward:.3f}, " if report.reward is not None else ""
+    reward = f"reward {number_text(report.reward)}, " if report.reward is not None else ""
     return f"{reward}{report.metrics['SPS']:,.0f} steps/s"
 
 
@@ -108,7 +109,7 @@ def _table(outcome: TrainingOutcome, curve: list[tuple[int, float]]) -> ResultTa
             ("agent steps", f"{outcome.agent_steps:,}"),
             ("epochs", f"{outcome.epochs:,}"),
             ("seconds", f"{outcome.seconds:.1f}"),
-            ("mean episode reward, last quarter", "no episode ended" if late is None else f"{late:.4f}"),
+            ("mean episode reward, last quarter", "no episode ended" if late is None else number_text(late)),
             ("weights", str(outcome.model)),
         ),
     )

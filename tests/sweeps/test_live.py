@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from daf.sweeps.live import _table, live_view
-from daf.sweeps.state import SweepStatus, time_text
+from daf.sweeps.status import SweepStatus, time_text
 
 STATUS = SweepStatus(
     name="mine",

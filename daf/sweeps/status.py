@@ -8,6 +8,7 @@ from daf.results import ResultTable
 from daf.sweeps.owners import is_dead
 from daf.sweeps.space import trial_name
 from daf.sweeps.study import StudyTrial, StudyView
+from daf.visualization.text import NO_VALUE, number_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,7 @@ class SweepStatus:
         counts = {"running": self.running, "interrupted": self.interrupted, "pruned": self.pruned}
         parts += [f"{count} {what}" for what, count in (counts | {"failed": self.failed}).items() if count]
         if self.best is not None:
-            values = ", ".join(f"{value:.4f}" for value in self.best_values)
-            parts.append(f"best {values} (trial {self.best})")
+            parts.append(f"best {values_text(self.best_values)} (trial {self.best})")
         if self.seconds_left:
             parts.append(f"{time_text(self.seconds_left)} left")
         return ", ".join(parts)
@@ -105,7 +105,7 @@ def trials_table(study: StudyView, metrics: Sequence[str], most: int = 10) -> Re
     """The best trials, or the Pareto front."""
     several = len(metrics) > 1
     rows = tuple(
-        (str(trial.number), name_of(trial), *(f"{value:.4f}" for value in trial.values), _seconds(trial))
+        (str(trial.number), name_of(trial), *map(number_text, trial.values), _seconds(trial))
         for trial in study.best_trials(1_000 if several else most)
     )
     title = "Pareto front" if several else f"Best trials (up to {most})"
@@ -113,7 +113,12 @@ def trials_table(study: StudyView, metrics: Sequence[str], most: int = 10) -> Re
 
 
 def _seconds(trial: StudyTrial) -> str:
-    return "-" if trial.facts.seconds is None else f"{trial.facts.seconds:.1f}"
+    return NO_VALUE if trial.facts.seconds is None else f"{trial.facts.seconds:.1f}"
+
+
+def values_text(values: Sequence[float]) -> str:
+    """An objective, one number for each metric."""
+    return ", ".join(map(number_text, values))
 
 
 def time_text(seconds: float) -> str:

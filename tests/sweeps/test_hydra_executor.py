@@ -13,8 +13,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from daf.config import DAFConfig
 from daf.execution.executor import JobDone, JobFailed
 from daf.execution.interrupts import interrupt_deferred
+from daf.sweeps.hydra_executor import LauncherExecutor, trial_overrides
 from daf.sweeps.jobs import TrialJob
-from daf.sweeps.launcher import LauncherExecutor, trial_overrides
 
 
 class _Launcher:

@@ -32,7 +32,7 @@ class LauncherExecutor(Executor):
     """Runs jobs as Hydra's jobs: all that are queued become one batch, which `next_event` launches and waits for.
 
     A job cannot be stopped from here once its batch is launched, and its messages take their own way (a trial's, the
-    study's storage; see `launched`). Where the launcher itself fails, all jobs of the batch fail as ``died``. Ctrl-C
+    study's storage; see `hydra_trial`). Where the launcher itself fails, all jobs of the batch fail as ``died``. Ctrl-C
     interrupts a batch, also where the caller holds it back: a batch may take hours.
 
     Args:
