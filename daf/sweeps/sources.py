@@ -53,7 +53,11 @@ class TrialSource:
 
     def next_subject(self) -> RunningTrial | None:
         """The trial to run next; None when there are enough, or the time is over."""
-        return self._stored.next_trial() if time.monotonic() < self._deadline else None
+        trial = self._stored.next_trial() if time.monotonic() < self._deadline else None
+        if trial:
+            # The run of a trial that another process left behind, which could not end it any more.
+            end_run(self._request.tracker, trial.facts.run_id, "KILLED")
+        return trial
 
     def make_job(self, subject: RunningTrial, attempt: int) -> TrialJob | None:
         """What a worker is to do; None for a trial that has ended already, or that makes no valid config.
@@ -66,9 +70,6 @@ class TrialSource:
             return None
         if attempt:
             subject.record(retries=attempt)
-        else:
-            # A run that its process could not end any more.
-            end_run(self._request.tracker, subject.facts.run_id, "KILLED")
         try:
             return self._request.job(subject, attempt)
         except (DAFConfigError, ValueError) as error:
