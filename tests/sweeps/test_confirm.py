@@ -1,0 +1,180 @@
+"""The confirmation without workers: which jobs it asks for, under which keys it keeps scores, and what is compared."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from daf.config import DAFConfig
+from daf.sweeps import confirm as confirm_module
+from daf.sweeps.api import with_sweep
+from daf.sweeps.confirm import OnDone, candidates, confirm
+from daf.sweeps.jobs import Scores, TrialJob, TrialOutcome
+from daf.sweeps.judge import Candidate, Confirmation, judge
+from daf.sweeps.study import StoredStudy
+from daf.tracking.tracker import Tracker
+from tests.sweeps.support import make_request, open_study
+
+Load = Callable[..., DAFConfig]
+#: Mission and offset of the seed to what is added to a policy's score, in the order of no mission and no seed.
+EPISODES = {("b", 0): 0.4, ("a", 1): 0.2, ("b", 1): 0.9, ("a", 0): 0.1}
+
+
+class Worker:
+    """Scores every job at once; the last ones first, as workers may."""
+
+    def __init__(self, fails: Sequence[str] = ()) -> None:
+        self.jobs: list[TrialJob] = []
+        self._fails = fails
+
+    def __call__(self, jobs: Sequence[TrialJob], on_done: OnDone) -> list[str]:
+        self.jobs += jobs
+        for index in reversed(range(len(jobs))):
+            if jobs[index].name not in self._fails:
+                scores = tuple(_scores(jobs[index], seed) for seed in jobs[index].training_seeds)
+                on_done(index, TrialOutcome(state="complete", run_id="new", values=(0.0,), scores=scores))
+        return ["Traceback:\nRuntimeError: no luck" for job in jobs if job.name in self._fails]
+
+
+def _policy(trial: int, seed: int) -> float:
+    return 100.0 * trial + seed % 1000
+
+
+def _scores(job: TrialJob, seed: int) -> Scores:
+    first = job.config.evaluation.seed
+    return {
+        (mission, first + offset): (_policy(job.trial, seed) + luck,) for (mission, offset), luck in EPISODES.items()
+    }
+
+
+def _sweep(tiny: Load, *overrides: str, **settings: Any) -> DAFConfig:
+    config = tiny("sweep.confirm_seeds=2", "sweep.confirm_episodes=2", "sweep.confirm_top_k=2", *overrides)
+    return with_sweep(config, space={"optimizer.lr": [1e-4, 1e-3, 1e-2]}, sampler="grid", **settings)
+
+
+def _finished(config: DAFConfig) -> StoredStudy:
+    """A study of three trials, each better than the one before it."""
+    stored = open_study(config)
+    while trial := stored.next_trial():
+        lr = (1e-4, 1e-3, 1e-2)[trial.number]
+        seeds = range(config.seed, config.seed + config.sweep.seeds_per_trial)
+        checkpoints = tuple(f"/trials/{trial.number}/{seed}" for seed in seeds)
+        trial.record(assignments={"optimizer.lr": lr}, run_id=f"run{trial.number}", checkpoints=checkpoints)
+        trial.suggest(make_request(config, None).space, lambda assignments: config)  # type: ignore[arg-type]
+        trial.complete([float(trial.number)])
+    return stored
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[Candidate]:
+    """The candidates of the last confirmation."""
+    seen: list[Candidate] = []
+
+    def noted(found: Sequence[Candidate], *arguments: Any, **others: Any) -> Confirmation:
+        seen[:] = found
+        return judge(found, *arguments, **others)
+
+    monkeypatch.setattr(confirm_module, "judge", noted)
+    return seen
+
+
+def test_retraining_scores_every_training_once(tiny: Load, tracker: Tracker, judged: list[Candidate]) -> None:
+    config = _sweep(tiny, confirm="retrain")
+    result = confirm(_finished(config), make_request(config, tracker), Worker())
+    assert result is not None
+    luck = (0.15 + 0.65) / 2
+    assert [candidate.number for candidate in judged] == [2, 1]
+    for candidate in judged:
+        expected = [pytest.approx(_policy(candidate.number, seed) + luck) for seed in (100_042, 100_043)]
+        assert [list(stratum) for stratum in candidate.samples] == [expected]
+    assert "trained anew 2 times" in result.verdict
+
+
+def test_a_reevaluation_scores_every_episode(tiny: Load, tracker: Tracker, judged: list[Candidate]) -> None:
+    config = _sweep(tiny, "sweep.seeds_per_trial=2", confirm="reevaluate")
+    result = confirm(_finished(config), make_request(config, tracker), Worker())
+    assert result is not None
+    assert [candidate.number for candidate in judged] == [2, 1]
+    for candidate in judged:
+        first, second = (_policy(candidate.number, seed) for seed in (42, 43))
+        # Strata are training seeds and, within them, missions; episodes stand in the order of their seeds.
+        assert candidate.samples == (
+            (first + 0.1, first + 0.2),
+            (first + 0.4, first + 0.9),
+            (second + 0.1, second + 0.2),
+            (second + 0.4, second + 0.9),
+        )
+    assert "The trained policies played fresh seeds" in result.verdict
+
+
+def test_retraining_asks_for_a_training_of_each_fresh_seed(tiny: Load, tracker: Tracker) -> None:
+    config, worker = _sweep(tiny, confirm="retrain", confirm_top_k=1), Worker()
+    stored = _finished(config)
+    confirm(stored, make_request(config, tracker), worker)
+    folder = Path(config.output_dir) / "confirmation"
+    assert [(job.training_seeds, job.config.seed, job.weights) for job in worker.jobs] == [
+        ((100_042,), 100_042, None),
+        ((100_043,), 100_043, None),
+    ]
+    assert [job.name for job in worker.jobs] == ["confirm lr=0.01 seed=100042", "confirm lr=0.01 seed=100043"]
+    assert [Path(job.config.output_dir) for job in worker.jobs] == [folder / "2-seed-100042", folder / "2-seed-100043"]
+    assert {job.parent_run_id for job in worker.jobs} == {"run2"}
+    assert {(job.config.optimizer.lr, job.config.evaluation.episodes) for job in worker.jobs} == {(1e-2, 2)}
+    assert sorted(stored.confirmed_scores()) == ["2 retrain 100042 11000000+2", "2 retrain 100043 11000000+2"]
+
+
+def test_a_reevaluation_asks_for_one_job_with_the_trials_policies(tiny: Load, tracker: Tracker) -> None:
+    config, worker = _sweep(tiny, "sweep.seeds_per_trial=2", confirm="reevaluate", confirm_top_k=1), Worker()
+    stored = _finished(config)
+    confirm(stored, make_request(config, tracker), worker)
+    (job,) = worker.jobs
+    assert (job.training_seeds, job.weights) == ((42, 43), ("/trials/2/42", "/trials/2/43"))
+    assert job.config.evaluation.seed == 11_000_000
+    assert list(stored.confirmed_scores()) == ["2 reevaluate 42,43 11000000+2"]
+
+
+@pytest.mark.parametrize("how", ["retrain", "reevaluate"])
+def test_a_score_that_the_study_holds_is_not_played_again(tiny: Load, tracker: Tracker, how: str) -> None:
+    config, first, again = _sweep(tiny, confirm=how), Worker(), Worker()
+    stored = _finished(config)
+    before = confirm(stored, make_request(config, tracker), first)
+    assert len(first.jobs) == {"retrain": 4, "reevaluate": 2}[how]
+    assert confirm(open_study(config), make_request(config, tracker), again) == before
+    assert again.jobs == []
+    more = config.model_copy(update={"sweep": config.sweep.model_copy(update={"confirm_episodes": 3})})
+    confirm(stored, make_request(more, tracker), again)
+    assert len(again.jobs) == len(first.jobs), "other episodes are other scores"
+
+
+def test_what_failed_is_left_out_and_run_the_next_time(tiny: Load, tracker: Tracker, judged: list[Candidate]) -> None:
+    config = _sweep(tiny, confirm="retrain")
+    stored, request = _finished(config), make_request(config, tracker)
+    half = confirm(stored, request, Worker(fails=["confirm lr=0.01 seed=100043"]))
+    assert half is not None
+    assert [candidate.number for candidate in judged] == [1]
+    assert half.verdict.endswith("1 runs of the confirmation failed.")
+    rest = Worker()
+    confirm(stored, request, rest)
+    assert [job.name for job in rest.jobs] == ["confirm lr=0.01 seed=100043"]
+    assert [candidate.number for candidate in judged] == [2, 1]
+
+
+def test_a_baseline_is_confirmed_beside_the_best(tiny: Load) -> None:
+    config = _sweep(tiny, enqueue=[{"optimizer.lr": 1e-4}])
+    assert [trial.number for trial in candidates(_finished(config), config)] == [2, 1, 0]
+
+
+@pytest.mark.parametrize("overrides", [("sweep.confirm=off",), ("objective.metric=train/reward",)])
+def test_nothing_is_confirmed(tiny: Load, tracker: Tracker, overrides: tuple[str, ...]) -> None:
+    config, worker = _sweep(tiny, *overrides), Worker()
+    assert confirm(_finished(config), make_request(config, tracker), worker) is None
+    assert worker.jobs == []
+
+
+def test_a_confirmation_that_fails_altogether_says_why(
+    tiny: Load, tracker: Tracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = _sweep(tiny, confirm="reevaluate", confirm_top_k=1)
+    assert confirm(_finished(config), make_request(config, tracker), Worker(fails=["confirm lr=0.01"])) is None
+    assert "The confirmation failed: RuntimeError: no luck" in caplog.text
