@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import ValidationError
-
-from daf.config.explain import explain_validation
-from daf.config.schemas import DAFConfig, DAFParameterConfig
-from daf.errors import DAFConfigError, DAFError
+from daf.config.schemas import DAFConfig
+from daf.errors import DAFError
 from daf.sweeps.launch import daf_launch_sweep
 from daf.sweeps.results import SweepResult
+from daf.sweeps.space import parse_ranges
 from daf.sweeps.status import SweepStatus, read_status
 from daf.sweeps.study import load_stored
 
@@ -58,11 +56,7 @@ def with_sweep(config: DAFConfig, *, space: Mapping[str, Any], **settings: Any) 
     Raises:
         DAFConfigError: a value is no range and no list of choices.
     """
-    try:
-        parameters = {key: DAFParameterConfig.model_validate(value) for key, value in space.items()}
-    except ValidationError as error:
-        raise DAFConfigError(explain_validation(error)) from error
-    sweep = config.sweep.model_copy(update={"space": parameters, **settings})
+    sweep = config.sweep.model_copy(update={"space": parse_ranges(space), **settings})
     return config.model_copy(update={"sweep": sweep})
 
 

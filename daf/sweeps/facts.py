@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
-#: How a study stores the signs of life of its processes, and the scores of its confirmation: prefix of the keys.
+#: How a study stores the heartbeats of its processes, and the scores of its confirmation: prefix of the keys.
 HEARTBEAT, CONFIRMED = "alive ", "confirm "
 Write = Callable[[str, Any], None]
 
@@ -73,7 +73,7 @@ class StudyFacts(_Facts):
         parent_run_id: the MLflow run that its trials are filed under.
         verdict: what the confirmation found.
         confirmed_best: number of the trial with the best confirmed mean.
-        heartbeats: owner of trials to its last sign of life, in seconds since the epoch; in order of their beginnings.
+        heartbeats: owner of trials to its last heartbeat, in seconds since the epoch; in order of their beginnings.
     """
 
     identity: Mapping[str, Any] | None = None
@@ -90,9 +90,9 @@ class StudyFacts(_Facts):
 
     def _changes(self, before: Self) -> Iterator[tuple[str, Any]]:
         yield from ((key, value) for key, value in super()._changes(before) if key != "heartbeats")
-        for who, when in self.heartbeats.items():
-            if before.heartbeats.get(who) != when:
-                yield f"{HEARTBEAT}{who}", when
+        for owner, time in self.heartbeats.items():
+            if before.heartbeats.get(owner) != time:
+                yield f"{HEARTBEAT}{owner}", time
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,18 +9,16 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
-from pydantic import ValidationError
 
-from daf.config.explain import explain_validation
 from daf.config.override_syntax import split_overrides
-from daf.config.schemas import DAFConfig, DAFParameterConfig
+from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.checks import MOST_PROBES
 from daf.sweeps.composition import compose_overrides
 from daf.sweeps.hydra_executor import LauncherExecutor, trial_overrides
 from daf.sweeps.launch import daf_launch_sweep
 from daf.sweeps.results import SweepResult
-from daf.sweeps.space import Compose, Parameter
+from daf.sweeps.space import Compose, Parameter, parse_ranges
 from daf.sweeps.study import StoredStudy
 from daf.tasks import print_result
 
@@ -66,8 +64,8 @@ def _all_problems(found: list[Problem], swept: dict[str, Any], compose: Compose)
     problems = list(found)
     for key, value in swept.items():
         try:
-            probes = Parameter(key, DAFParameterConfig.model_validate(value)).probes()
-        except ValidationError:
+            probes = Parameter(key, parse_ranges({key: value})[key]).probes()
+        except DAFConfigError:
             continue  # reported with the space, once the base is right
         for probe in probes[:MOST_PROBES]:
             try:
@@ -78,17 +76,14 @@ def _all_problems(found: list[Problem], swept: dict[str, Any], compose: Compose)
 
 
 def with_space(config: DAFConfig, swept: dict[str, Any]) -> DAFConfig:
-    """The config with keys of the command line added to `sweep.space`.
+    """The config with keys of the command line added to `sweep.space`, where they replace the same ones.
 
     Raises:
-        DAFConfigError: a range is none.
+        DAFConfigError: a value is no range and no list of choices.
     """
-    try:
-        added = {key: DAFParameterConfig.model_validate(value) for key, value in swept.items()}
-    except ValidationError as error:
-        raise DAFConfigError(explain_validation(error)) from error
+    added = parse_ranges(swept)
     swept_paths = {key.lstrip("+") for key in added}
-    kept = {key: kept for key, kept in config.sweep.space.items() if key.lstrip("+") not in swept_paths}
+    kept = {key: ranges for key, ranges in config.sweep.space.items() if key.lstrip("+") not in swept_paths}
     sweep_config = config.sweep.model_copy(update={"space": {**kept, **added}})
     return config.model_copy(update={"sweep": sweep_config})
 

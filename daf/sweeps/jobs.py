@@ -26,8 +26,7 @@ class TrialJob:
         assignments: what the trial varies, without secrets: key of the command line to value.
         name: of the MLflow run.
         parent_run_id: the MLflow run that it is filed under.
-        run_id: its own MLflow run, which the sender of the job can then end in the place of a worker that died; None
-            makes a new one.
+        run_id: its MLflow run, which the sender of the job can end for a worker that died; None makes a new one.
         tags: of the MLflow run.
         training_seeds: one training each.
         weights: policies that were trained before, one for each training seed; None trains them.

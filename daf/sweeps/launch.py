@@ -109,7 +109,7 @@ def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path) -> Tra
 
 
 def _describe(tracker: Tracker, stored: StoredStudy, overrides: Sequence[str]) -> None:
-    """Logs what a new run of a sweep is, and notes with the study that it is its own."""
+    """Logs what a new run of a sweep is, and notes it with the study."""
     log_provenance(tracker, stored.config, overrides)
     tracker.set_tags({"daf.sweep": stored.name})
     stored.record(parent_run_id=tracker.run_id)

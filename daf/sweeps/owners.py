@@ -6,43 +6,43 @@ import time
 import uuid
 from collections.abc import Mapping
 
-#: Seconds without a sign of life until a process on another machine counts as dead.
+#: Seconds without a heartbeat until a process on another machine counts as dead.
 DEAD_AFTER_S = 300.0
 #: Owners in this process that have not ended.
 _AT_WORK: set[str] = set()
 
 
 def new_owner() -> str:
-    """A name for what runs trials in this process from now on: host, process id, its start, a word of its own."""
+    """A name for what runs trials in this process from now on: host, process id, its start, and a random word."""
     import psutil
 
-    who = f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f} {uuid.uuid4().hex[:8]}"
-    _AT_WORK.add(who)
-    return who
+    owner = f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f} {uuid.uuid4().hex[:8]}"
+    _AT_WORK.add(owner)
+    return owner
 
 
-def end_owner(who: str) -> None:
+def end_owner(owner: str) -> None:
     """Notes that an owner in this process has ended: in a notebook, a process outlives its interrupted sweeps."""
-    _AT_WORK.discard(who)
+    _AT_WORK.discard(owner)
 
 
-def is_dead(who: str | None, heartbeats: Mapping[str, float]) -> bool:
+def is_dead(owner: str | None, heartbeats: Mapping[str, float]) -> bool:
     """Whether an owner has ended, or has been silent for `DEAD_AFTER_S` seconds on another machine.
 
     Args:
-        who: None is nobody, who is dead.
-        heartbeats: owner to its last sign of life, in seconds since the epoch.
+        owner: from `new_owner`; None is nobody, and dead.
+        heartbeats: owner to its last heartbeat, in seconds since the epoch.
     """
     import psutil
 
-    if not who:
+    if not owner:
         return True
-    host, pid, started, _ = who.rsplit(" ", 3)
+    host, pid, started, _ = owner.rsplit(" ", 3)
     if host != socket.gethostname():
-        return time.time() - heartbeats.get(who, 0.0) > DEAD_AFTER_S
+        return time.time() - heartbeats.get(owner, 0.0) > DEAD_AFTER_S
     try:
         if f"{psutil.Process(int(pid)).create_time():.2f}" != started:
             return True
     except psutil.NoSuchProcess:
         return True
-    return int(pid) == os.getpid() and who not in _AT_WORK
+    return int(pid) == os.getpid() and owner not in _AT_WORK

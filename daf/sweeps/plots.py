@@ -1,4 +1,4 @@
-"""Plots of a study, as PNG files: Optuna's own, drawn with matplotlib."""
+"""Plots of a study, as PNG files: those of Optuna, drawn with matplotlib, and the history."""
 
 import logging
 import math

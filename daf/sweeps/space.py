@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
+from daf.config.explain import explain_validation
 from daf.config.expressions import evaluate_expression
 from daf.config.override_syntax import override_text
 from daf.config.schemas import DAFConfig, DAFParameterConfig
@@ -115,6 +118,21 @@ class Parameter:
 def _label(choice: Any) -> Any:
     scalar = choice is None or isinstance(choice, bool | int | float | str)
     return choice if scalar else override_text("", choice)[1:]
+
+
+def parse_ranges(space: Mapping[str, Any]) -> dict[str, DAFParameterConfig]:
+    """What every key ranges over.
+
+    Args:
+        space: key to values in any form that `sweep.space` takes.
+
+    Raises:
+        DAFConfigError: a value is no range and no list of choices.
+    """
+    try:
+        return {key: DAFParameterConfig.model_validate(value) for key, value in space.items()}
+    except ValidationError as error:
+        raise DAFConfigError(explain_validation(error)) from error
 
 
 @dataclass(frozen=True)

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Direction = Literal["maximize", "minimize"]
-#: Trials of a sweep that has no end of its own.
+#: Trials where `sweep.n_trials` is null and the space has no end.
 DEFAULT_TRIALS = 20
-#: Seconds between two signs of life.
+#: Seconds between two heartbeats.
 HEARTBEAT_EVERY_S = 30.0
 
 
 def quiet_optuna() -> None:
-    """Optuna tells the terminal about every trial, and what is experimental about itself."""
+    """Keeps Optuna from reporting every trial on the terminal, and from warning of what is experimental in it."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -205,7 +205,7 @@ class StudyView:
     """A study to be read, running or finished.
 
     Attributes:
-        study: Optuna's own, for what draws or samples.
+        study: Optuna's object, for what draws or samples.
     """
 
     def __init__(self, study: "optuna.Study") -> None:
@@ -243,9 +243,9 @@ class StudyView:
         sign = -1.0 if self.directions == ("maximize",) else 1.0
         return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))[:count]
 
-    def is_dead(self, who: str | None) -> bool:
-        """Whether the process that ran a trial is no more."""
-        return is_dead(who, self.facts.heartbeats)
+    def is_dead(self, owner: str | None) -> bool:
+        """Whether the process that ran a trial has ended; see `owners`."""
+        return is_dead(owner, self.facts.heartbeats)
 
     def running_trial(self, number: int) -> RunningTrial:
         """A trial that was begun, for the process that runs it.
@@ -387,7 +387,7 @@ class StoredStudy(StudyView):
         end_owner(self._owner)
 
     def heartbeat(self) -> None:
-        """Leaves a sign of life for processes on other machines, every now and then."""
+        """Leaves a heartbeat for processes on other machines, every now and then."""
         if time.monotonic() - self._last_heartbeat > HEARTBEAT_EVERY_S:
             self._last_heartbeat = time.monotonic()
             self.record(heartbeats={**self.facts.heartbeats, self._owner: time.time()})
@@ -395,7 +395,7 @@ class StoredStudy(StudyView):
     def _others_before(self) -> int:
         """How many processes that began earlier are still at work on the same study."""
         owners = list(self.facts.heartbeats)
-        return sum(not self.is_dead(who) for who in owners[: owners.index(self._owner)])
+        return sum(not self.is_dead(owner) for owner in owners[: owners.index(self._owner)])
 
 
 def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:

@@ -133,7 +133,7 @@ def test_combinations_that_make_no_config_cost_nothing(tiny: Load, tmp_path: Pat
         ({"output_dir": ["a", "b"]}, "cannot be swept"),
     ],
 )
-def test_a_wrong_space_is_told_before_anything_is_created(
+def test_a_wrong_space_is_reported_before_anything_is_created(
     tiny: Load, tmp_path: Path, space: dict[str, list[Any]], message: str
 ) -> None:
     before = sorted(tmp_path.iterdir())
@@ -263,7 +263,7 @@ def test_ctrl_c_ends_the_runs_of_a_trials_seeds(tiny: Load, tmp_path: Path) -> N
     assert (statuses()["seed=42"], statuses()["lr=0.001"]) == ("KILLED", "KILLED")
 
 
-def test_wrong_arguments_of_a_sampler_are_told_before_anything_is_created(tiny: Load, tmp_path: Path) -> None:
+def test_wrong_arguments_of_a_sampler_are_reported_before_anything_is_created(tiny: Load, tmp_path: Path) -> None:
     before = sorted(tmp_path.iterdir())
     config = tiny("+sweep.sampler_kwargs.nonsense=1", "sweep.pruner=asha", "+sweep.pruner_kwargs.reduction_factor=0")
     with pytest.raises(DAFConfigError) as error:
@@ -272,21 +272,21 @@ def test_wrong_arguments_of_a_sampler_are_told_before_anything_is_created(tiny: 
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_a_password_in_the_storage_is_not_told(tiny: Load) -> None:
+def test_a_password_in_the_storage_is_not_shown(tiny: Load) -> None:
     config = tiny("sweep.storage='postgresql://me:hunter2@host/studies'")
     assert config.sweep.storage is not None
     assert storage_note("mine", config.sweep.storage) == "Study: mine in postgresql://***@host/studies"
 
 
-def test_a_trial_that_ended_unheard_is_not_run_again(tiny: Load, tmp_path: Path) -> None:
-    config = _grid(_task(tiny, "slow", "sweep.name=unheard"), MANY[:3])
+def test_a_trial_that_ended_after_its_sweep_is_not_run_again(tiny: Load, tmp_path: Path) -> None:
+    config = _grid(_task(tiny, "slow", "sweep.name=outlived"), MANY[:3])
     first = _start(config, tmp_path / "config.yaml")
     wait_for(lambda: list(tmp_path.glob("**/trial.log")))
     first.send_signal(signal.SIGSTOP)
     ended = wait_for(lambda: list(tmp_path.glob(f"**/{OUTCOME_FILE}")))
     first.kill()
     first.wait()
-    assert daf_sweep_status(config).complete < len(ended), "the study has not heard of it"
+    assert daf_sweep_status(config).complete < len(ended), "the study does not know it yet"
 
     assert _start(config, tmp_path / "config.yaml").wait() == 0
     stored = load_stored(config)

@@ -25,8 +25,8 @@ class _Launcher:
         self._jobs = jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        self.batches.append(([list(own) for own in job_overrides], initial_job_idx))
-        return [self._run(list(own)) for own in job_overrides]
+        self.batches.append(([list(overrides) for overrides in job_overrides], initial_job_idx))
+        return [self._run(list(overrides)) for overrides in job_overrides]
 
     def _run(self, overrides: list[str]) -> JobReturn:
         try:
@@ -109,7 +109,7 @@ def test_ctrl_c_interrupts_a_batch_although_the_caller_holds_it_back() -> None:
     assert ended == []
 
 
-def test_a_job_is_told_which_trial_it_is(tiny: Callable[..., DAFConfig]) -> None:
+def test_a_jobs_overrides_name_its_trial(tiny: Callable[..., DAFConfig]) -> None:
     config = tiny("sweep.name=mine", "sweep.report_every=256", "output_dir=/runs/7")
     stored: Any = SimpleNamespace(config=config, name="mine")
     job = TrialJob(

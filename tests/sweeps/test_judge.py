@@ -12,8 +12,8 @@ NOISE = np.random.default_rng(0).normal(0.0, 0.1, (2, 10))
 
 def _candidate(number: int, mean: float, *, jitter: int = 0) -> Candidate:
     """Two strata of ten episodes around a mean; candidates share most of the seeds' luck."""
-    own = np.random.default_rng(100 + number + jitter).normal(0.0, 0.02, NOISE.shape)
-    samples = tuple(tuple(map(float, stratum)) for stratum in mean + NOISE + own)
+    luck = np.random.default_rng(100 + number + jitter).normal(0.0, 0.02, NOISE.shape)
+    samples = tuple(tuple(map(float, stratum)) for stratum in mean + NOISE + luck)
     return Candidate(number=number, name=f"lr={number}", samples=samples)
 
 

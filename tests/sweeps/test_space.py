@@ -151,7 +151,7 @@ def test_conditions_may_follow_from_each_other(tiny: Callable[..., DAFConfig]) -
 def test_a_condition_on_a_key_that_is_not_there_is_told(tiny: Callable[..., DAFConfig]) -> None:
     config = tiny()
     space = _space({"training.gamma": {"choices": [0.5, 0.6], "when": {"policy.classpath": ["lstm"]}}})
-    problems = check_sweep(config, space, compose_onto(config), lambda own: [])
+    problems = check_sweep(config, space, compose_onto(config), lambda checked: [])
     assert [str(problem) for problem in problems] == [
         "sweep.space.training.gamma.when: there is no key policy.classpath."
     ]
@@ -160,7 +160,7 @@ def test_a_condition_on_a_key_that_is_not_there_is_told(tiny: Callable[..., DAFC
 def test_a_grid_that_is_too_large_is_told(tiny: Callable[..., DAFConfig]) -> None:
     config = tiny()
     space = _space({"seed": {"low": 0, "high": 200, "type": "int"}, "mission.max_steps": list(range(20, 120))})
-    problems = check_sweep(config, space, compose_onto(config), lambda own: [])
+    problems = check_sweep(config, space, compose_onto(config), lambda checked: [])
     assert [problem.where for problem in problems] == ["sweep.sampler"]
 
 
@@ -209,7 +209,7 @@ def test_equal_environments_are_checked_once(tiny: Callable[..., DAFConfig]) -> 
     space = _space({"optimizer.lr": [1e-4, 1e-3, 1e-2], "mission.cogs": [1, 2, 4], "training.gamma": [0.9, 0.99]})
     problems = check_sweep(config, space, compose_onto(config), check)
     assert [problem.where for problem in problems] == ["mission"]
-    assert len({own.mission.cogs for own in checked}) == len(checked) == 3
+    assert len({config.mission.cogs for config in checked}) == len(checked) == 3
 
 
 def test_files_that_a_trial_would_resume_from_are_checked(tiny: Callable[..., DAFConfig]) -> None:

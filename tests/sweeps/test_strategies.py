@@ -1,4 +1,4 @@
-"""Samplers and pruners: each one by name, and one of the user's own."""
+"""Samplers and pruners: each one by name, and one by its class path."""
 
 from collections.abc import Callable
 

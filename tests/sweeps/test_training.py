@@ -41,13 +41,15 @@ def _cli(*arguments: str) -> "subprocess.CompletedProcess[str]":
 def _children(store: str, parent: str | None) -> list[Any]:
     client = MlflowClient(store)
     found = client.search_experiments()
-    return client.search_runs([own.experiment_id for own in found], f"tags.mlflow.parentRunId = '{parent}'")
+    return client.search_runs(
+        [experiment.experiment_id for experiment in found], f"tags.mlflow.parentRunId = '{parent}'"
+    )
 
 
 def test_multirun_trains_each_value_and_logs_it(store: str, tmp_path: Path) -> None:
     """The command of the README: two learning rates, two runs under one parent, two optimizers, two policies."""
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.confirm=off")
-    done = _cli("-m", "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4", "optimizer.anneal_lr=false")
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.confirm=off")
+    done = _cli("-m", "task=train", *TINY, *here, "optimizer.lr=1e-4,3e-4", "optimizer.anneal_lr=false")
     assert done.returncode == 0, done.stderr
     client = MlflowClient(store)
     runs = client.search_runs([client.get_experiment_by_name("daf").experiment_id])
@@ -167,8 +169,8 @@ def test_several_seeds_make_one_objective(tiny: Load, store: str) -> None:
 @pytest.mark.parametrize("arguments", [("hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "hydra.sweeper.n_jobs=1")])
 def test_the_official_plugin_drives_daf_run(store: str, tmp_path: Path, arguments: tuple[str, ...]) -> None:
     pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}")
-    done = _cli("-m", *arguments, "task=train", *TINY, *own, "optimizer.lr=interval(1e-4,1e-2)")
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}")
+    done = _cli("-m", *arguments, "task=train", *TINY, *here, "optimizer.lr=interval(1e-4,1e-2)")
     assert done.returncode == 0, done.stderr
     client = MlflowClient(store)
     runs = client.search_runs([client.get_experiment_by_name("daf").experiment_id])
@@ -181,9 +183,9 @@ def test_the_official_plugin_drives_daf_run(store: str, tmp_path: Path, argument
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
 def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path, launcher: str) -> None:
     """Slurm itself is not at hand; `submitit_local` goes the same way but for the queue."""
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=launched", "sweep.n_jobs=2")
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=launched", "sweep.n_jobs=2")
     launcher_arguments = (f"hydra/launcher={launcher}", "sweep.confirm=off")
-    done = _cli("-m", *launcher_arguments, "task=train", *TINY, *own, "optimizer.lr=1e-4,3e-4,1e-3")
+    done = _cli("-m", *launcher_arguments, "task=train", *TINY, *here, "optimizer.lr=1e-4,3e-4,1e-3")
     assert done.returncode == 0, done.stderr
     config = daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=launched"])
     trials = load_stored(config).trials()
@@ -194,17 +196,17 @@ def test_a_hydra_launcher_runs_the_trials(store: str, tmp_path: Path, launcher: 
 
 
 @pytest.mark.slow
-def test_a_launched_trial_that_ended_unheard_is_not_run_again(store: str, tmp_path: Path) -> None:
+def test_a_launched_trial_that_ended_after_its_sweep_is_not_run_again(store: str, tmp_path: Path) -> None:
     """The sweep may die while its trials go on in a cluster's queue."""
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=unheard")
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=outlived")
     task = ("task.name=mine", f"task.function={tasks.__name__}.quadratic", "sweep.confirm=off")
-    command = ("-m", "hydra/launcher=joblib", *task, *own, "optimizer.lr=1e-4,1e-3")
+    command = ("-m", "hydra/launcher=joblib", *task, *here, "optimizer.lr=1e-4,1e-3")
     assert _cli(*command, "sweep.n_trials=1").returncode == 0
-    study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=unheard"]))
+    study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=outlived"]))
     study.study.enqueue_trial({"optimizer.lr": 1e-3})
     left = RunningTrial(study.study.ask())
-    left.record(assignments={"optimizer.lr": 1e-3}, output_dir=str(tmp_path), run_id="unheard")
-    TrialOutcome(state="complete", run_id="unheard", values=(7.0,)).save(tmp_path)
+    left.record(assignments={"optimizer.lr": 1e-3}, output_dir=str(tmp_path), run_id="of-the-dead")
+    TrialOutcome(state="complete", run_id="of-the-dead", values=(7.0,)).save(tmp_path)
 
     done = _cli(*command)
     assert done.returncode == 0, done.stderr
@@ -214,9 +216,9 @@ def test_a_launched_trial_that_ended_unheard_is_not_run_again(store: str, tmp_pa
 
 @pytest.mark.slow
 def test_a_job_that_dies_takes_no_trial_of_its_launcher_with_it(store: str, tmp_path: Path) -> None:
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=dies", "sweep.n_jobs=2")
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=dies", "sweep.n_jobs=2")
     task = ("task.name=mine", f"task.function={tasks.__name__}.dies_once", "sweep.confirm=off")
-    done = _cli("-m", "hydra/launcher=joblib", *task, *own, "optimizer.lr=1e-4,1e-3,1e-2,1e-1")
+    done = _cli("-m", "hydra/launcher=joblib", *task, *here, "optimizer.lr=1e-4,1e-3,1e-2,1e-1")
     assert done.returncode == 0, done.stderr
     study = load_stored(daf_load_config(overrides=[f"tracking.uri={store}", "sweep.name=dies"]))
     assert [trial.values for trial in study.trials()] == [(-1.0,), (0.0,), (-1.0,), (-4.0,)]
@@ -229,9 +231,9 @@ def test_a_job_that_dies_takes_no_trial_of_its_launcher_with_it(store: str, tmp_
 
 @pytest.mark.slow
 def test_ctrl_c_ends_the_runs_of_a_launcher(store: str, tmp_path: Path) -> None:
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=stopped", "sweep.n_jobs=2")
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "sweep.name=stopped", "sweep.n_jobs=2")
     long = ("task=train", *TINY, "training.num_steps=4000000", "optimizer.lr=1e-4,1e-3")
-    command = [sys.executable, "-m", "daf.run", "-m", "hydra/launcher=joblib", *long, *own]
+    command = [sys.executable, "-m", "daf.run", "-m", "hydra/launcher=joblib", *long, *here]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, start_new_session=True) as process:
         # In the folders of both trials, from the moment on at which they train.
         wait_for(lambda: len(list((tmp_path / "out").glob("*/trial.log"))) == 2)
