@@ -165,9 +165,12 @@ def test_ctrl_c_kills_the_runs_and_leaves_the_trials_to_the_next_time(tiny: Load
     assert [trial.state for trial in stored.trials()] == ["RUNNING", "RUNNING"]
     stored.close()
 
+    # As a process leaves it that was killed outright.
+    tracker.client.update_run(executor.run_ids()[0], status="RUNNING")
     again = ScriptedExecutor(_done, _done)
     _run(open_study(stored.config), tracker, again)
     assert [job.trial for job in again.jobs] == [0, 1]
+    assert _statuses(tracker, executor.run_ids()) == ["KILLED", "KILLED"]
     assert [trial.state for trial in stored.trials()] == ["COMPLETE", "COMPLETE"]
 
 
