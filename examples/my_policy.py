@@ -1,6 +1,7 @@
-"""A policy of your own: a CoGames `MultiAgentPolicy`, here with a small network that can be trained.
+r"""A policy of your own: a CoGames `MultiAgentPolicy`, here with a small network that can be trained.
 
-    python -m daf.run task=train policy.class_path=examples.my_policy.MyPolicy +policy.init_kwargs.hidden_size=64
+    python -m daf.run task=train policy.class_path=examples.my_policy.MyPolicy +policy.init_kwargs.hidden_size=64 \
+        training.num_steps=20000
 
 DAF, CoGames' trainer and CoGames' own evaluation all use it through the methods below. A scripted policy needs only
 `agent_policy`.

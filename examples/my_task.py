@@ -1,6 +1,7 @@
-"""A task of your own: a function of the config and the run's tracker, and a `Task` that says what it needs.
+r"""A task of your own: a function of the config and the run's tracker, and a `Task` that says what it needs.
 
-    python -m daf.run task=train task.name=gain task.function=examples.my_task.gain 'evaluation.baselines=[noop,random]'
+    python -m daf.run task=train task.name=gain task.function=examples.my_task.gain \
+        'evaluation.baselines=[noop,random]' training.num_steps=20000
 
 Because of the `Task`, a policy without a network, a baseline that does not load and a missing baseline are found
 before anything starts.

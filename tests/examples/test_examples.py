@@ -47,13 +47,6 @@ def test_the_mission_is_played_as_its_file_says(run: Run, tmp_path: Path) -> Non
     assert [record["assignments"] for record in played] == [[0] * 4] * 2
 
 
-def test_the_mission_takes_no_options_of_another(run: Run, tmp_path: Path) -> None:
-    done = run("-m", "daf.run", "task=evaluate", "policy=noop", "mission.name=examples/my_mission.py", "mission.cogs=2")
-    assert done.returncode == 2
-    assert "CoGames cannot apply cogs to it" in done.stderr
-    assert not (tmp_path / "out").exists()
-
-
 def test_the_policy_is_trained_and_evaluated_with_its_argument(run: Run, tmp_path: Path) -> None:
     done = run("-m", "daf.run", "task=train", *POLICY, *SHORT)
     assert done.returncode == 0, done.stderr
