@@ -85,8 +85,9 @@ def test_what_the_task_declares_is_checked_first(run: Run, tmp_path: Path) -> No
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_script_evaluates_and_searches_a_grid(run: Run, tmp_path: Path) -> None:
-    done = run("examples/from_python.py", *SHORT, "evaluation.baselines=[noop]", "sweep.name=example")
+    done = run("examples/from_python.py", *SHORT, "evaluation.baselines=[noop]", "sweep.confirm=off")
     assert done.returncode == 0, done.stderr
     assert re.search(r"^noop: 0\.000 over seeds \[1000000, 1000001\]$", done.stdout, re.MULTILINE)
     trial = re.compile(r"^trial \d: COMPLETE \{'optimizer.lr': ([\d.]+)\} -> \(-?[\d.]+,\)$", re.MULTILINE)
