@@ -124,7 +124,7 @@ def test_a_key_that_nothing_explains_is_found(name: str, text: str, bare: list[s
 def test_what_a_document_names_is_there(document: Path) -> None:
     """Files and folders of the repository in code marks, functions said to be in one, and links."""
     text = re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL)
-    folders = "daf|conf|docs|scripts|tests|benchmarks|hydra_plugins"
+    folders = "daf|conf|docs|scripts|tests|benchmarks|examples|hydra_plugins"
     named = re.findall(rf"`(?:\./)?((?:{folders})/[\w/.-]*)`", text)
     # `mine` is the reader's.
     assert [path for path in named if Path(path).stem != "mine" and not (ROOT / path).exists()] == []
