@@ -1,5 +1,6 @@
 """The entrypoint: compose, validate, check, dispatch to a task, return its objective."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
 
     from daf.cli.command_line import CommandLine
     from daf.config import DAFConfig
+    from daf.environment_checks import EnvironmentCheckResult
     from daf.results import TaskResult
     from daf.sweeps.jobs import TrialOutcome
     from daf.tracking import Tracker
+
+log = logging.getLogger(__name__)
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
@@ -152,13 +156,14 @@ def _single(command: "CommandLine") -> None:
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
         config = validate(composed)
-        problems = _problems(config)
-        if config.sweep.space:
-            problems.append(Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ..."))
-        _raise_if_any(problems)
+        found = _checked(config)
+        unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
+        _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
         overrides = tuple(composed.hydra.overrides.task)
 
         def work(output_dir: str) -> None:
+            for warning in found.warnings:  # again: the run's log exists only now
+                log.warning("%s", warning)
             _run_checked(config.model_copy(update={"output_dir": output_dir}), overrides)
 
         run_as_job(hydra, composed, command.config_name, work)
@@ -170,7 +175,7 @@ def _multirun(command: "CommandLine") -> None:
 
     configs = command.configs()
     for config in configs:
-        _raise_if_any(_problems(config))
+        _raise_if_any(_checked(config).errors)
     name = "multirun " + " ".join(redactor().override(override) for override in command.overrides)
     with _tracked(configs[0], name.strip(), command.overrides) as tracker:
         os.environ[PARENT_RUN] = tracker.run_id
@@ -180,14 +185,14 @@ def _multirun(command: "CommandLine") -> None:
             del os.environ[PARENT_RUN]
 
 
-def _problems(config: "DAFConfig") -> list[Problem]:
-    """What keeps an experiment from running here; a terminal shows that it takes a moment to find out."""
+def _checked(config: "DAFConfig") -> "EnvironmentCheckResult":
+    """Whether an experiment can run here; a terminal shows that it takes a moment to find out."""
     from rich.console import Console
 
     from daf.environment_checks import daf_check_environment
 
     with Console(stderr=True).status("checking the environment"):
-        return list(daf_check_environment(config).errors)
+        return daf_check_environment(config)
 
 
 def _raise_if_any(problems: Sequence[Problem]) -> None:

@@ -20,6 +20,9 @@ def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Calla
     """
     composed.hydra.mode = RunMode.RUN
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
+    if composed.hydra.verbose:  # Hydra shows its plugins, search path and config while it composes
+        overrides = [*composed.hydra.overrides.hydra, *composed.hydra.overrides.task]
+        hydra.compose_config(config_name, overrides, RunMode.RUN, with_log_configuration=True)
     callbacks = Callbacks(composed)
     callbacks.on_run_start(config=composed, config_name=config_name)
     done = run_job(

@@ -122,3 +122,12 @@ def test_another_config_folder_is_laid_over(
     assert run(monkeypatch, *extra, *options(store, tmp_path)) == 0
     (found,) = MlflowClient(store).search_runs([MlflowClient(store).get_experiment_by_name("daf").experiment_id])
     assert found.data.metrics["objective"] == 0.25
+
+
+def test_what_a_check_warns_of_is_logged_once_the_run_has_a_log(
+    monkeypatch: pytest.MonkeyPatch, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warned = environment_checks.EnvironmentCheckResult(warnings=("one mission is left out",))
+    monkeypatch.setattr(environment_checks, "daf_check_environment", lambda config: warned)
+    assert run(monkeypatch, *options(store, tmp_path)) == 0
+    assert "[HYDRA] one mission is left out" in capsys.readouterr().out  # the format of Hydra's log
