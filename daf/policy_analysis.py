@@ -15,7 +15,7 @@ from daf.records import MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
 from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
-from daf.visualization.text import NO_VALUE, number_text
+from daf.visualization.text import NO_VALUE, quantity_text
 
 #: Where policies are tried when nothing else is said: small, and known to every class.
 SMALL_MISSION = MissionSpec(name="cogsguard_arena.basic", cogs=2)
@@ -138,8 +138,8 @@ def daf_compare_policy_architectures(analyses: Sequence[PolicyAnalysis]) -> Resu
             f"{analysis.parameters:,}",
             str(len(analysis.layers)),
             _yes_no(analysis.recurrent),
-            number_text(analysis.action_ms),
-            " to ".join(map(number_text, analysis.action_ms_range)),
+            quantity_text(analysis.action_ms),
+            " to ".join(map(quantity_text, analysis.action_ms_range)),
             str(analysis.timed_actions),
             "yes" if analysis.why_not_batched is None else f"no: {analysis.why_not_batched.partition(': ')[2]}",
         )

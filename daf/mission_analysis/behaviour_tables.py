@@ -7,7 +7,14 @@ from daf.mission_analysis.behaviour import MissionBehaviour, PolicyBehaviour, Su
 from daf.mission_analysis.correlations import Correlation
 from daf.records import EpisodeRecord
 from daf.results import ResultTable
-from daf.visualization.text import NO_VALUE, estimate_cells, interval_text, level_text, number_text, p_text, share_text
+from daf.visualization.text import (
+    NO_VALUE,
+    estimate_cells,
+    level_text,
+    p_text,
+    quantity_text,
+    share_text,
+)
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
@@ -55,8 +62,9 @@ def behaviour_table(behaviour: MissionBehaviour) -> ResultTable:
 
 
 def _mean_cell(mean: "Estimate") -> str:
-    interval = f" ({interval_text(mean)})" if mean.interval else ""
-    return f"{number_text(mean.value)}{interval}"
+    bounds = mean.interval
+    interval = f" ({quantity_text(bounds.low)} to {quantity_text(bounds.high)})" if bounds else ""
+    return f"{quantity_text(mean.value)}{interval}"
 
 
 def _success_cell(policy: PolicyBehaviour) -> str:

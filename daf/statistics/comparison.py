@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daf.statistics import estimates, significance
-from daf.statistics.estimates import MIN_EPISODES, Indices, reliability
+from daf.statistics.estimates import MIN_EPISODES, Indices, not_enough, reliability
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import Comparison, Estimate, PairResult, Summary, TestResult
 from daf.statistics.significance import FamilyTests
@@ -175,7 +175,8 @@ class Scope:
         if episodes >= MIN_EPISODES:
             bounds = estimates.mean_bounds(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
             bca = estimates.bca_intervals(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
-        warnings = reliability(episodes if episodes < MIN_EPISODES else missions * episodes)
+        few = episodes < MIN_EPISODES
+        warnings = (not_enough(episodes, MIN_EPISODES),) if few else reliability(missions * episodes)
         return (
             self._summaries(scores, mission, bounds[:, :count], bca[:, :count], warnings),
             self._pairs(scores, mission, bounds[:, count:], bca[:, count:], warnings, family),

@@ -36,7 +36,7 @@ def reliability(count: int, what: str = "episodes") -> tuple[str, ...]:
     `what`: the units of the sample, in the plural.
     """
     if count < MIN_EPISODES:
-        return (not_enough(count, MIN_EPISODES, what),)
+        return (f"no intervals: {not_enough(count, MIN_EPISODES, what)}",)
     if count < RELIABLE_EPISODES:
         return (f"{count} {what}: intervals are only reliable from {RELIABLE_EPISODES} on",)
     return ()

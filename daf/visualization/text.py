@@ -26,6 +26,16 @@ def picture_text(value: float) -> str:
     return f"{value:.3f}"
 
 
+def quantity_text(value: float) -> str:
+    """A quantity with a scale of its own, such as milliseconds or a count per agent, with three significant digits."""
+    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def rating_text(mean: float, deviation: float) -> str:
+    """A rating with its standard deviation, such as "25.0 ± 8.3"."""
+    return f"{mean:.1f} ± {deviation:.1f}"
+
+
 def ratio_text(value: float | None, sign: str = "") -> str:
     """A number without a unit, such as an effect size or a probability, with two decimals; None is a dash.
 

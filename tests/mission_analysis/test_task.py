@@ -29,7 +29,7 @@ def test_behaviour_is_shown_and_logged(tiny: Load, tracker: Tracker, store: str)
     assert behaviour.columns == ("behaviour", "starter", "noop")
     rows = {row[0]: row[1:] for row in behaviour.rows}
     assert rows["episodes"] == ("10", "10")
-    assert rows["share of agents stuck"][1] == "1.0000"
+    assert rows["share of agents stuck"][1] == "1"
     success = rows["success: reward > noop's on the same seed"]
     assert success[1].endswith("0 of 10")
     assert "10 episodes a mission: intervals are only reliable from 20 on" in result.notes

@@ -12,6 +12,8 @@ from daf.visualization.text import (
     level_text,
     number_text,
     p_text,
+    quantity_text,
+    rating_text,
     ratio_text,
     verdict_text,
 )
@@ -46,3 +48,8 @@ def test_the_verdict_names_who_is_higher_or_why_nobody_is() -> None:
     assert verdict_text(alike) == first_verdict_text(alike) == NO_DIFFERENCE
     few, _ = made_up_comparison(noise[..., :4])
     assert first_verdict_text(few.pairs[0]) == "not enough episodes (4 of 5)"
+
+
+def test_quantities_and_ratings_are_short() -> None:
+    assert [quantity_text(value) for value in (7.2, 0.0, 1.78684, 1234.5)] == ["7.2", "0", "1.79", "1,234"]
+    assert rating_text(25.0, 7.9573) == "25.0 ± 8.0"

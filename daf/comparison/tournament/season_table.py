@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from daf.comparison.tournament.standings import Season, Standing
 from daf.results import ResultTable
-from daf.visualization.text import NO_VALUE, estimate_cells, number_text, p_text, verdict_text
+from daf.visualization.text import NO_VALUE, estimate_cells, p_text, rating_text, verdict_text
 
 
 def season_table(season: Season) -> ResultTable:
@@ -16,7 +16,7 @@ def season_table(season: Season) -> ResultTable:
             str(standing.rank),
             *estimate_cells(standing.score),
             *estimate_cells(standing.vor, "+"),
-            f"{number_text(standing.rating)} ± {number_text(standing.rating_sd)}",
+            rating_text(standing.rating, standing.rating_sd),
             str(standing.matches),
             _against_leader(season, standing),
         )
