@@ -4,15 +4,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from daf.bridge.batched.actors import KNOWN_FORMS
 from daf.bridge.policies import resolve_policy
 from daf.bridge.training.checkpoints import Checkpoints, load_state, models_up_to
 from daf.records import EpochReport, PolicySpec, TrainingOutcome, TrainingPlan
-
-if TYPE_CHECKING:
-    from daf.bridge.training.trainer import Trainer
 
 #: Holds Ctrl-C back until its block ends, or until what it yields is called.
 HoldInterrupts = Callable[[], AbstractContextManager[Callable[[], None]]]
@@ -55,7 +52,8 @@ class Session:
         form = KNOWN_FORMS.get(self.policy.class_path)
         self.zero_padding = plan.evaluation_padding and form is not None and form.zero_padding
         self.vecenv: Any = None
-        self.trainer: Trainer | None = None
+        # A `trainer.Trainer`, whose module imports this one, and PufferLib.
+        self.trainer: Any = None
 
     def is_closed(self) -> bool:
         """Whether CoGames has ended the training and saved its last checkpoint."""
