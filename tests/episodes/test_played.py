@@ -25,7 +25,7 @@ Load = Callable[..., DAFConfig]
     ],
     ids=lambda options: options[0],
 )
-def test_slow_actions_and_missing_weights_are_told(
+def test_slow_actions_and_missing_weights_are_noted(
     tiny: Load,
     tracker: Tracker,
     monkeypatch: pytest.MonkeyPatch,
@@ -40,7 +40,7 @@ def test_slow_actions_and_missing_weights_are_told(
         return replace(played, records=(replace(first, action_timeouts=(7,)), *others))
 
     monkeypatch.setattr("daf.episodes.played.play_with_progress", slowly)
-    monkeypatch.setattr("daf.mission_analysis.task._discovery", lambda mission, everything: [])
+    monkeypatch.setattr("daf.mission_analysis.task._listings", lambda mission, everything: [])
     config = tiny("policy=stateless", *options, "mission.max_steps=5", "evaluation.episodes=1")
     result = find_task(config.task).run(config, tracker)
     assert sum("actions took longer than evaluation.max_action_time_ms" in note for note in result.notes) == 1

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 from daf.config import DAFConfig
 from daf.episodes.plans import unique_names
+from daf.episodes.played import Played
 from daf.errors import DAFError
 from daf.evaluation.task import daf_evaluate
 from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
@@ -67,10 +68,10 @@ def test_many_missions(tiny: Load, tracker: Tracker) -> None:
 def test_the_level_of_the_config_is_that_of_the_intervals(
     tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def made_up(config: DAFConfig, plans: Sequence[EpisodePlan]) -> list[EpisodeRecord]:
-        return [
+    def made_up(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
+        return Played.of(
             replace(made_up_episode(plan.seed, reward=plan.seed % 7), mission_name=plan.mission.name) for plan in plans
-        ]
+        )
 
     monkeypatch.setattr("daf.evaluation.task.play_with_progress", made_up)
     options = ("task=evaluate", "evaluation.policies=['class=noop,name=p']", "evaluation.episodes=20")
