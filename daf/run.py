@@ -12,6 +12,7 @@ from daf.cli.exit_codes import exit_code
 from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, Problem
+from daf.redaction import redactor
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -83,7 +84,6 @@ def _tracked(
 def run_name(config: "DAFConfig", overrides: Sequence[str]) -> str:
     """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
     from daf.tasks import find_task
-    from daf.tracking import redactor
 
     if overrides and os.environ.get(PARENT_RUN):
         pairs = (redactor().override(override).partition("=") for override in overrides)
@@ -171,8 +171,6 @@ def _single(command: "CommandLine") -> None:
 
 def _multirun(command: "CommandLine") -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
-    from daf.tracking import redactor
-
     configs = command.configs()
     for config in configs:
         _raise_if_any(_checked(config).errors)

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable
 
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
-from daf.tracking.redaction import redactor
+from daf.redaction import redactor
 
 
 def exit_code(action: Callable[[], None]) -> int:

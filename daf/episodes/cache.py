@@ -11,7 +11,6 @@ import importlib.metadata
 import json
 import logging
 import os
-import uuid
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ import daf
 from daf.bridge.episode import loaded_digests
 from daf.bridge.missions import build_mission, mission_digest
 from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, policy_digest
+from daf.files import write_whole
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 
 logger = logging.getLogger(__name__)
@@ -164,9 +164,7 @@ class EpisodeCache:
         )
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{uuid.uuid4().hex}.tmp")
-        partial.write_bytes(_encode(record, key))
-        partial.replace(path)
+        write_whole(path, _encode(record, key))
 
     def _path(self, key: str) -> Path:
         return self.directory / key[:2] / f"{key}.json"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from daf.config import CONF_DIR
 from daf.errors import DAFError
+from daf.redaction import redactor
 from daf.results import ResultTable
 from daf.sweeps.identity import default_storage
 from daf.sweeps.judge import Confirmation, confirmation_json
@@ -15,7 +16,6 @@ from daf.sweeps.results import SweepResult, SweepTrialResult
 from daf.sweeps.status import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, StudyTrial
 from daf.sweeps.winner import write_winner
-from daf.tracking.redaction import redactor
 from daf.tracking.tracker import Tracker
 from daf.visualization.text import NO_VALUE, interval_heading, number_text
 

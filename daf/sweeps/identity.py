@@ -8,9 +8,9 @@ from typing import Any
 from daf.config.schemas import DAFConfig
 from daf.config.sections import FREE
 from daf.records import digest
+from daf.redaction import redactor
 from daf.tasks import find_task
 from daf.tracking.provenance import flatten
-from daf.tracking.redaction import redactor
 from daf.tracking.store import project_dir, tracking_uri
 
 #: Settings of the sweep that, changed, make another study where no name is given.

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daf.config.schemas import DAFConfig
-from daf.tracking.redaction import redactor
+from daf.files import write_whole
+from daf.redaction import redactor
 
 #: Scores of a policy: (mission, evaluation seed) to one number for each metric.
 Scores = dict[tuple[str, int], tuple[float, ...]]
@@ -88,9 +89,7 @@ class TrialOutcome:
     def save(self, folder: Path) -> None:
         """Leaves it in the trial's folder, without the scores, so that it outlives the process that waits for it."""
         facts = asdict(replace(self, scores=(), error=redactor().text(self.error)))
-        partial = folder / f"{OUTCOME_FILE}.partial"
-        partial.write_text(json.dumps(facts, indent=2) + "\n")
-        partial.replace(folder / OUTCOME_FILE)
+        write_whole(folder / OUTCOME_FILE, json.dumps(facts, indent=2) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> "TrialOutcome | None":

@@ -4,8 +4,8 @@ import logging
 from dataclasses import replace
 
 from daf.errors import DAFError
+from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob
-from daf.tracking.redaction import redactor
 from daf.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from daf.config.schemas import DAFConfig
+from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob, seeds_from
 from daf.sweeps.mlflow_runs import with_run
 from daf.sweeps.space import Compose, Space, trial_name
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import RunningTrial
-from daf.tracking.redaction import redactor
 from daf.tracking.tracker import Tracker
 
 

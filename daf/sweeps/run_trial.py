@@ -17,10 +17,10 @@ import yaml
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFTrainingDivergedError
 from daf.execution.executor import JobContext
+from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob, TrialOutcome
 from daf.sweeps.run_seed import Progress, SeedRun, SeedScore, TrialStoppedError, run_seed
 from daf.tracking.provenance import flatten
-from daf.tracking.redaction import redactor
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker, metric_name
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from daf.errors import DAFConfigError, DAFError
+from daf.redaction import redactor
 from daf.sweeps.jobs import Intermediate, TrialJob, TrialOutcome
 from daf.sweeps.mlflow_runs import end_run, last_line, with_run
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.space import trial_name
 from daf.sweeps.status import values_text
 from daf.sweeps.study import RunningTrial, StoredStudy
-from daf.tracking.redaction import redactor
 
 
 class JobSource[Subject](Protocol):

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, Problem
+from daf.redaction import redactor
 from daf.sweeps.facts import CONFIRMED, PolicyScores, StudyFacts, TrialFacts, confirmed_scores, stored_scores
 from daf.sweeps.identity import default_storage, differences, identity, study_name
 from daf.sweeps.owners import end_owner, is_dead, new_owner
 from daf.sweeps.space import Assignments, Compose, Space
 from daf.sweeps.strategies import make_pruner, make_sampler
-from daf.tracking.redaction import redactor
 
 if TYPE_CHECKING:
     import optuna

@@ -1,6 +1,6 @@
-"""MLflow: the store, one run's tracker, where results come from, and the redaction of secrets.
+"""MLflow: the store, one run's tracker, and where results come from.
 
-Modules are imported with the first name that is asked for: a config error is redacted, and needs nothing else.
+Modules are imported with the first name that is asked for, so that naming the store does not import MLflow.
 """
 
 import importlib
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from daf.tracking.provenance import log_provenance
-    from daf.tracking.redaction import redactor
     from daf.tracking.store import open_store, tracking_uri, ui_command
     from daf.tracking.tracker import Tracker, metric_name
 
@@ -17,11 +16,10 @@ _HOMES = {
     "log_provenance": "provenance",
     "metric_name": "tracker",
     "open_store": "store",
-    "redactor": "redaction",
     "tracking_uri": "store",
     "ui_command": "store",
 }
-__all__ = ["Tracker", "log_provenance", "metric_name", "open_store", "redactor", "tracking_uri", "ui_command"]
+__all__ = ["Tracker", "log_provenance", "metric_name", "open_store", "tracking_uri", "ui_command"]
 
 
 def __getattr__(name: str) -> Any:

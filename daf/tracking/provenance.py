@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from daf.tracking.redaction import redactor
+from daf.redaction import redactor
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from daf.errors import DAFError
 from daf.execution.interrupts import interrupt_deferred
-from daf.tracking.redaction import redactor
+from daf.redaction import redactor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from daf.errors import DAFError, DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
+from daf.redaction import redactor
 from daf.results import ResultTable
-from daf.tracking.redaction import redactor
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

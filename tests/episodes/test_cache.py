@@ -387,7 +387,7 @@ def test_a_write_that_fails_later_costs_no_episode(
     def full(*_: object) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(Path, "replace", full)
     with caplog.at_level(logging.WARNING):
         outcomes, _ = play(plans(range(2)), tmp_path)
     assert all(isinstance(outcome, EpisodeRecord) for outcome in outcomes)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from daf.redaction import redactor
 from daf.tracking.provenance import git_state
-from daf.tracking.redaction import redactor
 
 
 def test_secrets_are_blanked(monkeypatch: pytest.MonkeyPatch) -> None:
