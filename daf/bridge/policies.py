@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from daf.bridge.file_digests import file_digest, files_below, path_digest
 from daf.bridge.imports import contained
-from daf.bridge.reads import OWN, watching
+from daf.bridge.reads import watching
 from daf.records import PolicySpec, digest
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 SPEC_FILE = "policy_spec.json"
 #: What plays the episodes. Their code counts by version, the code of any other policy by content.
 PACKAGES = ("cogames", "mettagrid", "torch", "numpy")
+#: Whose policies are CoGames' own.
+OWN_PACKAGES = ("cogames", "mettagrid")
 
 
 @functools.cache
@@ -42,14 +44,14 @@ def registered_policies() -> dict[str, str]:
     return dict(get_policy_registry())
 
 
+def is_cogames_own(class_path: str) -> bool:
+    """Whether CoGames itself ships the policy: its code is trusted to run in this process, anybody else's is not."""
+    return full_class_path(class_path).partition(".")[0] in OWN_PACKAGES
+
+
 def full_class_path(class_path: str) -> str:
     """The dotted path behind a short name; a dotted path stays as it is."""
     return registered_policies().get(class_path, class_path)
-
-
-def is_cogames_own(class_path: str) -> bool:
-    """True for classes that CoGames or mettagrid ship."""
-    return _top_level(class_path) in OWN
 
 
 def policy_class(class_path: str) -> type:

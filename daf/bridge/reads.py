@@ -22,10 +22,8 @@ from typing import Any, ClassVar
 import daf
 from daf.bridge.file_digests import listing_digest, path_digest
 
-#: Packages whose policies are watched by nobody: a version covers them.
-OWN = ("cogames", "mettagrid")
-# What these read by themselves is no part of a policy.
-LIBRARIES = frozenset({*OWN, "torch", "numpy", "pufferlib", "mlflow"})
+# What these read by themselves is no part of a policy, and their own policies are watched by nobody.
+LIBRARIES = frozenset({"cogames", "mettagrid", "torch", "numpy", "pufferlib", "mlflow"})
 # DAF sets them in worker processes.
 SET_BY_DAF = frozenset({"OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"})
 STDLIB = tuple(f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib"))
@@ -109,7 +107,7 @@ def watched[Item](items: Iterator[Item], class_paths: Iterable[str]) -> Iterator
 
 
 def _packages(class_paths: Iterable[str]) -> list[str]:
-    return sorted({path.partition(".")[0] for path in class_paths} - set(OWN))
+    return sorted({path.partition(".")[0] for path in class_paths} - LIBRARIES)
 
 
 class _State:
@@ -158,9 +156,9 @@ class _Watch:
             self.unknowable["it reads the whole environment"] = None
 
     def opened(self, details: tuple[Any, ...]) -> None:
-        """A file was opened."""
+        """A file was opened. What DAF opens itself is in the key already."""
         path, _, flags = details
-        if (place := _place(path)) is None or place.is_dir():
+        if (place := _place(path)) is None or place.is_dir() or _reader() == "daf":
             return
         if flags & os.O_ACCMODE == os.O_WRONLY or flags & (os.O_TRUNC | os.O_EXCL):
             _State.written.add(str(place))
@@ -177,6 +175,11 @@ class _Watch:
         """A database or a library was opened by name."""
         if (place := _place(details[0])) and place.exists():
             self._read(place)
+
+    def imported(self, details: tuple[Any, ...]) -> None:
+        """A module is imported; only a compiled one comes with its file."""
+        if details[1] is not None:
+            self.loaded(details[1:])
 
     def created(self, details: tuple[Any, ...]) -> None:
         """A folder is about to be made."""
@@ -217,6 +220,7 @@ _NOTES: dict[str, Callable[[_Watch, Any], None]] = {
     "os.scandir": _Watch.listed,
     "os.mkdir": _Watch.created,
     "os.rename": _Watch.renamed,
+    "import": _Watch.imported,
     "sqlite3.connect": _Watch.loaded,
     "ctypes.dlopen": _Watch.loaded,
     **{f"socket.{name}": _Watch.network for name in NETWORK},
@@ -277,15 +281,15 @@ def _reader() -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _kind(file: str) -> str:
-    """``stdlib``, ``library`` (CoGames, torch, DAF, ...), ``installed`` or ``user``."""
+    """``daf``, ``stdlib``, ``library`` (CoGames, torch, ...), ``installed`` or ``user``."""
+    if file.startswith(f"{Path(daf.__file__).parent}/"):
+        return "daf"
     parts = Path(file).parts
     for folder in ("site-packages", "dist-packages"):
         if folder in parts:
             package = parts[parts.index(folder) + 1 :][:1]
             return "library" if LIBRARIES.intersection(package) else "installed"
-    if file.startswith(("<frozen", *STDLIB)):
-        return "stdlib"
-    return "library" if file.startswith(f"{Path(daf.__file__).parent}/") else "user"
+    return "stdlib" if file.startswith(("<frozen", *STDLIB)) else "user"
 
 
 def _digest(value: bytes) -> str:

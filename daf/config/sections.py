@@ -39,7 +39,8 @@ SECTIONS: dict[str, Section] = {
     "optimizer": Section(decides=Decides.EXPERIMENT, environment=False),
     "training": Section(decides=Decides.EXPERIMENT, environment=False),
     "evaluation": Section(
-        decides=Decides.EXPERIMENT, free_keys=frozenset({"workers", "cache", "time_limit_s", "replays"})
+        decides=Decides.EXPERIMENT,
+        free_keys=frozenset({"workers", "cache", "time_limit_s", "start_limit_s", "replays"}),
     ),
     "seed": Section(decides=Decides.EXPERIMENT, environment=False),
     "task": Section(decides=Decides.AIM),

@@ -2,7 +2,7 @@
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from pathlib import Path
 from daf.bridge.episode import play_official
 from daf.bridge.imports import contained
 from daf.bridge.policies import full_class_path, registered_policies
-from daf.bridge.reads import watched
+from daf.bridge.reads import watched, watching
 from daf.episodes.cache import EpisodeCache
 from daf.execution.executor import JobContext
 from daf.records import EpisodePlan, EpisodeRecord
@@ -73,7 +73,7 @@ def why_not_batched(plan: EpisodePlan) -> str | None:
     from daf.bridge import batched
 
     try:
-        with _put_back():
+        with _put_back(), watching(_class_paths([plan])):
             return batched.why_not_batched(plan)
     except Exception as error:  # it fails again, and is reported, when it is played
         return f"it cannot be loaded: {error}"
@@ -84,7 +84,7 @@ def play_chunk(chunk: Chunk) -> Iterator[Finished]:
     cache = EpisodeCache(chunk.cache_dir) if chunk.cache_dir else None
     plans = dict(chunk.episodes)
     played = _play_batched(chunk) if chunk.backend == "batched" else _play_official(chunk)
-    for (index, record), reads in watched(_undisturbed(played), _class_paths(chunk)):
+    for (index, record), reads in watched(_undisturbed(played), _class_paths(plans.values())):
         problem = None
         if cache:
             try:
@@ -94,8 +94,8 @@ def play_chunk(chunk: Chunk) -> Iterator[Finished]:
         yield Finished(index=index, record=record, cache_problem=problem)
 
 
-def _class_paths(chunk: Chunk) -> set[str]:
-    return {full_class_path(spec.class_path) for _, plan in chunk.episodes for spec in plan.policies}
+def _class_paths(plans: Iterable[EpisodePlan]) -> set[str]:
+    return {full_class_path(spec.class_path) for plan in plans for spec in plan.policies}
 
 
 def _undisturbed[Item](played: Iterator[Item]) -> Iterator[Item]:

@@ -39,6 +39,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 START_LIMIT_S = 300.0
 ABORT_LIMIT_S = 5.0
 LOG_TAIL_BYTES = 4_000
+LOG_BYTES = 2**26
+SECONDS_BETWEEN_LOOKS = 10.0
 BOOT = """
 import json, sys
 options = json.loads(sys.argv[1])
@@ -150,10 +152,11 @@ class ProcessExecutor(Executor):
 
     def _collect(self, end: float) -> None:
         """Waits until a worker has something to say, is overdue, or `end` has come; takes what there is."""
-        nearest = min(end, *(worker.deadline for worker in self._workers))
-        timeout = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
-        ready = wait([worker.connection for worker in self._workers], timeout)
+        now = time.monotonic()
+        nearest = min(end, now + SECONDS_BETWEEN_LOOKS, *(worker.deadline for worker in self._workers))
+        ready = wait([worker.connection for worker in self._workers], max(0.0, nearest - now))
         for worker in list(self._workers):
+            worker.trim_log()
             if worker.connection in ready:
                 self._receive(worker)
             elif time.monotonic() >= worker.deadline:
@@ -162,7 +165,7 @@ class ProcessExecutor(Executor):
     def _receive(self, worker: "_Worker") -> None:
         try:
             kind, value = worker.connection.recv()
-        except (EOFError, OSError):
+        except Exception:  # the end, or what no worker of ours would send
             self._lose(worker, "died")
             return
         job = worker.job
@@ -192,7 +195,8 @@ class _Worker:
     job: _Submitted | None
 
     def __init__(self, target: str, initializer: str | None) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in kill)
+        # Written at its end, wherever that is; closed in `kill`.
+        self._log = tempfile.TemporaryFile("ab+")  # noqa: SIM115
         self.set_idle()
         self.connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
@@ -226,6 +230,12 @@ class _Worker:
         self.job = None
         self.set_limit(math.inf)
         self._log_start = os.fstat(self._log.fileno()).st_size
+
+    def trim_log(self) -> None:
+        """Forgets what the process printed if that is too much for a disk."""
+        if os.fstat(self._log.fileno()).st_size > LOG_BYTES:
+            os.ftruncate(self._log.fileno(), 0)
+            self._log_start = 0
 
     def set_limit(self, seconds: float) -> None:
         """Sets how long the process may stay silent from now on."""
@@ -272,6 +282,8 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
     faulthandler.enable()
     for descriptor in (connection, lifeline):
         os.set_inheritable(descriptor, False)
+    os.register_at_fork(after_in_child=lambda: _leave(connection))
+    _Process.is_worker = True
     if initializer:
         pkgutil.resolve_name(initializer)()
     function = pkgutil.resolve_name(target)
@@ -285,6 +297,22 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
             if kind == "job":  # a request to stop may come after the job's end
                 _perform(function, payload, job_id, parent)
                 gc.collect()
+
+
+class _Process:
+    is_worker = False
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of a `ProcessExecutor`."""
+    return _Process.is_worker
+
+
+def _leave(connection: int) -> None:
+    """Parts a copy of a worker that a job has forked from the worker's parent: it must not answer in its place."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, connection, inheritable=False)
+    os.close(nowhere)
 
 
 def _perform(function: Callable[[Any, JobContext], Any], payload: bytes, job_id: int, parent: Connection) -> None:

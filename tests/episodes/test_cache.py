@@ -23,6 +23,12 @@ POLICY = PolicySpec(name="candidate", class_path="random")
 PLAN = EpisodePlan(mission=ARENA, policies=(POLICY,), assignments=(0, 0), seed=0)
 
 
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody's policies play in this process, as in a worker: starting another takes seconds."""
+    monkeypatch.setattr("daf.episodes.play.is_worker", lambda: True)
+
+
 def plans(seeds: range) -> list[EpisodePlan]:
     return [dataclasses.replace(PLAN, seed=seed) for seed in seeds]
 
