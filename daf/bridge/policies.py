@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 SPEC_FILE = "policy_spec.json"
 #: What plays the episodes. Their code counts by version, the code of any other policy by content.
 PACKAGES = ("cogames", "mettagrid", "torch", "numpy")
+#: Whose policies are CoGames' own.
+OWN_PACKAGES = ("cogames", "mettagrid")
 
 
 @functools.cache
@@ -37,6 +39,11 @@ def registered_policies() -> dict[str, str]:
 
         discover_and_register_policies()
     return dict(get_policy_registry())
+
+
+def is_cogames_own(class_path: str) -> bool:
+    """Whether CoGames itself ships the policy: its code is trusted to run in this process, anybody else's is not."""
+    return full_class_path(class_path).partition(".")[0] in OWN_PACKAGES
 
 
 def full_class_path(class_path: str) -> str:
