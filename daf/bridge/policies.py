@@ -1,8 +1,8 @@
 """Policies: resolving what a user named, and building the objects that act."""
 
 import ast
+import contextlib
 import functools
-import hashlib
 import importlib
 import importlib.util
 import inspect
@@ -12,10 +12,13 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daf.bridge.file_digests import file_digest, files_below, path_digest
 from daf.bridge.imports import contained
+from daf.bridge.reads import OWN, watching
 from daf.records import PolicySpec, digest
 
 if TYPE_CHECKING:
@@ -51,6 +54,11 @@ def full_class_path(class_path: str) -> str:
     return registered_policies().get(class_path, class_path)
 
 
+def is_cogames_own(class_path: str) -> bool:
+    """True for classes that CoGames or mettagrid ship."""
+    return _top_level(class_path) in OWN
+
+
 def policy_class(class_path: str) -> type:
     """The class behind a short name or dotted path.
 
@@ -63,18 +71,18 @@ def policy_class(class_path: str) -> type:
         raise ValueError(f"no policy is called {class_path!r}. Registered: {', '.join(sorted(registered_policies()))}.")
     imported_code_digest(class_path)  # takes note of the files before they are read
     try:
-        with contained():
+        with contained(), watching([path]):
             return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"policy class {path!r} cannot be imported: {error}.") from error
 
 
 def code_digest(class_path: str) -> str | None:
-    """SHA-256 of the Python files that a policy class may come from, as they are now.
+    """SHA-256 of the files that a policy class may come from, as they are now.
 
-    These are its module, or every file of the top-level package that holds it, and all modules and packages that an
-    import statement in them names, unless they are installed. Empty where a version covers them; None where the files
-    cannot be found again, as for a class in ``__main__``.
+    These are its module, or every file of the top-level package that holds it (`file_digests.files_below`), and all
+    modules and packages that an import statement in them names, unless they are installed. Empty where a version covers
+    them; None where the files cannot be found again, as for a class in ``__main__``.
     """
     return _code_digest(_top_level(class_path))
 
@@ -92,10 +100,9 @@ def _code_digest(top: str) -> str | None:
     if top in PACKAGES:
         return ""
     try:
-        files = _code_files(top)
-    except ValueError:  # a module that was not imported from a file
+        return digest([(path.name, file_digest(path)) for path in sorted(_code_files(top))])
+    except (OSError, ValueError):  # unreadable, or a module that was not imported from a file
         return None
-    return digest([file_digest(path) for path in sorted(files)])
 
 
 _first_code_digest = functools.cache(_code_digest)
@@ -110,7 +117,7 @@ def _code_files(top: str) -> set[Path]:
             continue
         seen.add(name)
         new = _files_of(name, even_installed=name == top)
-        names.extend(imported for path in new for imported in _imported_names(path))
+        names.extend(imported for path in new if path.suffix == ".py" for imported in _imported_names(path))
         files |= new
     return files
 
@@ -122,7 +129,7 @@ def _files_of(name: str, *, even_installed: bool) -> set[Path]:
         return set()
     places = [Path(place) for place in found.submodule_search_locations or (found.origin or "no file",)]
     counted = [place for place in places if even_installed or not _is_installed(place)]
-    return {path for place in counted for path in (place, *place.rglob("*.py")) if path.is_file()}
+    return {path for place in counted for path in (files_below(place) if place.is_dir() else [place]) if path.is_file()}
 
 
 def _is_installed(path: Path) -> bool:
@@ -202,23 +209,32 @@ def _open_bundle(bundle: Path) -> "CogamesPolicySpec":
     return policy_spec_from_uri(copy.as_uri())
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def policy_digest(spec: PolicySpec) -> str:
-    """SHA-256 of what decides how a policy acts: class, weights' content and init arguments."""
+    """SHA-256 of what decides how a policy acts: class, weights and init arguments, with the files that these name."""
     resolved = resolve_policy(spec)
-    weights = Path(resolved.data_path) if resolved.data_path else None
     return digest(
         {
             "class_path": resolved.class_path,
-            "weights": file_digest(weights) if weights and weights.is_file() else None,
+            "weights": path_digest(Path(resolved.data_path)) if resolved.data_path else None,
             "init_kwargs": resolved.init_kwargs,
+            "files": [path_digest(path) for path in _named_paths(resolved.init_kwargs)],
         }
     )
+
+
+def _named_paths(value: Any) -> Iterator[Path]:
+    """The files and folders that exist under a text in an argument, however deep it lies."""
+    if isinstance(value, str | Path):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # too long, with a NUL, ~ of a stranger: no path
+            path = Path(value).expanduser()
+            if value and path.exists():
+                yield path
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _named_paths(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _named_paths(item)
 
 
 def load_policy(interface: "PolicyEnvInterface", spec: PolicySpec, device: str = "cpu") -> "MultiAgentPolicy":
@@ -229,7 +245,8 @@ def load_policy(interface: "PolicyEnvInterface", spec: PolicySpec, device: str =
     # CoGames honours a device only where init_kwargs names one, and only some classes take it.
     if device != "cpu" and "device" in inspect.signature(policy_class(resolved.class_path)).parameters:
         resolved.init_kwargs["device"] = device
-    return _give_infos(initialize_or_load_policy(interface, resolved))
+    with watching([resolved.class_path]):
+        return _give_infos(initialize_or_load_policy(interface, resolved))
 
 
 def _give_infos(policy: "MultiAgentPolicy") -> "MultiAgentPolicy":
