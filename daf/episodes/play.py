@@ -5,12 +5,15 @@ import functools
 import logging
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
+from daf.bridge.bundles import clean_environment
+from daf.bridge.imports import main_file
 from daf.bridge.missions import max_steps
+from daf.bridge.policies import brings_code
 from daf.episodes.cache import EpisodeCache, default_cache_dir
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
 from daf.episodes.worker import LANES, Chunk, Episode, Finished
@@ -19,7 +22,7 @@ from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessa
 from daf.execution.in_process import InProcessExecutor
 from daf.execution.processes import ProcessExecutor
 from daf.execution.retries import Retries
-from daf.records import EpisodePlan, MissionSpec
+from daf.records import EpisodePlan, MissionSpec, PolicySpec
 
 Backend = Literal["official", "batched", "auto"]
 CacheMode = Literal["off", "read", "on"]
@@ -37,11 +40,14 @@ class EpisodeWorkers:
 
     Args:
         count: number of processes, at least 1. All start at once, each in the few seconds that its imports take.
+        environment: their variables; None stands for those of this process.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, environment: Mapping[str, str] | None = None) -> None:
         self.count = count
-        self.executor: Executor = ProcessExecutor(TARGET, count, initializer="daf.episodes.worker:warm_up")
+        self.executor: Executor = ProcessExecutor(
+            TARGET, count, initializer="daf.episodes.worker:warm_up", environment=environment
+        )
 
     def __enter__(self) -> "EpisodeWorkers":
         return self
@@ -85,7 +91,7 @@ def daf_play_episodes(
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)
     if missing := evaluation.missing():
-        with _executor(workers, time_limit_s, len(missing)) as executor:
+        with _suited(workers, missing) as suited, _executor(suited, time_limit_s, len(missing)) as executor:
             player = _Player(executor, time_limit_s)
             backends = _choose_backends(missing, backend, player)
             player.play(evaluation, _make_chunks(backends, count, directory if cache == "on" else None))
@@ -222,6 +228,33 @@ def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
     """As few parts as `limit` allows, their lengths equal to within one."""
     count = math.ceil(len(group) / limit)
     return [group[start::count] for start in range(count)]
+
+
+@contextlib.contextmanager
+def _suited(workers: int | EpisodeWorkers, episodes: list[Episode]) -> Iterator[int | EpisodeWorkers]:
+    """The workers, or others where a policy asks for it.
+
+    The code of a bundle plays in processes that keep no secrets in their environment; a class that was typed into a
+    notebook plays here, since no other process knows it.
+    """
+    specs = [spec for _, plan in episodes for spec in plan.policies]
+    if any(map(_brings_code, specs)):
+        count = workers.count if isinstance(workers, EpisodeWorkers) else workers
+        with EpisodeWorkers(min(count, len(episodes)), clean_environment()) as clean:
+            yield clean
+    elif main_file() is None and any(spec.class_path.startswith("__main__.") for spec in specs):
+        if workers != 1:
+            logger.warning("Episodes are played in this process alone: no other knows the classes of a notebook.")
+        yield 1
+    else:
+        yield workers
+
+
+def _brings_code(spec: PolicySpec) -> bool:
+    try:
+        return brings_code(spec)
+    except ValueError:  # a bundle that is not sound; playing it tells
+        return False
 
 
 @contextlib.contextmanager
