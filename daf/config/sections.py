@@ -35,7 +35,7 @@ class Section:
 SECTIONS: dict[str, Section] = {
     "mission": Section(decides=Decides.EXPERIMENT),
     "variant": Section(decides=Decides.EXPERIMENT),
-    "policy": Section(decides=Decides.EXPERIMENT),
+    "policy": Section(decides=Decides.EXPERIMENT, free_keys=frozenset({"trust", "trusted"})),
     "optimizer": Section(decides=Decides.EXPERIMENT, environment=False),
     "training": Section(decides=Decides.EXPERIMENT, environment=False),
     "evaluation": Section(

@@ -4,12 +4,14 @@ import contextlib
 import logging
 import math
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from daf.bridge.policies import code_digest, is_cogames_own
+from daf.bridge.bundles import clean_environment
+from daf.bridge.imports import main_file
+from daf.bridge.policies import brings_code, code_digest, is_cogames_own
 from daf.episodes.cache import EpisodeCache, default_cache_dir
 from daf.episodes.limits import DEFAULT_LIMITS, Limits, agent_steps
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
@@ -19,7 +21,7 @@ from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessa
 from daf.execution.in_process import InProcessExecutor
 from daf.execution.processes import ProcessExecutor, is_worker
 from daf.execution.retries import Retries
-from daf.records import EpisodePlan, EpisodeRecord
+from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 
 Backend = Literal["official", "batched", "auto"]
 CacheMode = Literal["off", "read", "on"]
@@ -38,11 +40,14 @@ class EpisodeWorkers:
 
     Args:
         count: number of processes, at least 1. All start at once, each in the few seconds that its imports take.
+        environment: their variables; None stands for those of this process.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, environment: Mapping[str, str] | None = None) -> None:
         self.count = count
-        self.executor: Executor = ProcessExecutor(TARGET, count, initializer="daf.episodes.worker:warm_up")
+        self.executor: Executor = ProcessExecutor(
+            TARGET, count, initializer="daf.episodes.worker:warm_up", environment=environment
+        )
 
     def __enter__(self) -> "EpisodeWorkers":
         return self
@@ -87,9 +92,8 @@ def daf_play_episodes(
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)
     if missing := evaluation.missing():
-        here = workers == 1 and limits.episode_s is None and _may_play_here(plan for _, plan in missing)
-        with _here() if here else _elsewhere(workers, len(missing)) as executor:
-            player = _Player(executor, None if here else limits)
+        with _suited(workers, missing) as suited, _executor(suited, missing, limits) as (executor, kept):
+            player = _Player(executor, kept)
             backends = _choose_backends(evaluation, missing, backend, player)
             player.play(evaluation, _make_chunks(backends, count, directory if cache == "on" else None))
     return evaluation.outcomes()
@@ -258,29 +262,61 @@ def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
     return [group[start::count] for start in range(count)]
 
 
+@contextlib.contextmanager
+def _suited(workers: int | EpisodeWorkers, episodes: list[Episode]) -> Iterator[int | EpisodeWorkers]:
+    """The workers, or others where a policy asks for it.
+
+    The code of a bundle plays in processes that keep no secrets in their environment; a class that was typed into a
+    notebook plays here, since no other process knows it.
+    """
+    specs = [spec for _, plan in episodes for spec in plan.policies]
+    if any(map(_brings_code, specs)):
+        count = workers.count if isinstance(workers, EpisodeWorkers) else workers
+        with EpisodeWorkers(min(count, len(episodes)), clean_environment()) as clean:
+            yield clean
+    elif main_file() is None and any(spec.class_path.startswith("__main__.") for spec in specs):
+        if workers != 1:
+            logger.warning("Episodes are played in this process alone: no other knows the classes of a notebook.")
+        yield 1
+    else:
+        yield workers
+
+
+def _brings_code(spec: PolicySpec) -> bool:
+    try:
+        return brings_code(spec)
+    except ValueError:  # a bundle that is not sound; playing it tells
+        return False
+
+
+@contextlib.contextmanager
+def _executor(
+    workers: int | EpisodeWorkers, episodes: list[Episode], limits: Limits
+) -> Iterator[tuple[Executor, Limits | None]]:
+    """What plays, and which limits it keeps: processes that are there, this process, or new ones."""
+    if isinstance(workers, EpisodeWorkers):
+        yield workers.executor, limits
+    elif workers == 1 and limits.episode_s is None and _may_play_here(plan for _, plan in episodes):
+        with InProcessExecutor(TARGET) as executor, _one_torch_thread():
+            yield executor, None
+    else:
+        with EpisodeWorkers(min(workers, len(episodes))) as new:
+            yield new.executor, limits
+
+
 def _may_play_here(plans: Iterable[EpisodePlan]) -> bool:
     """Whether plans can neither end this process nor keep it for ever, or have to be played here all the same.
 
     A worker is somebody's child already, and a class that lives in this process alone can be played nowhere else.
     """
     paths = {spec.class_path for plan in plans for spec in plan.policies}
-    return is_worker() or all(is_cogames_own(path) or code_digest(path) is None for path in paths)
+    return is_worker() or all(is_cogames_own(path) or _is_only_here(path) for path in paths)
 
 
-@contextlib.contextmanager
-def _here() -> Iterator[Executor]:
-    with InProcessExecutor(TARGET) as executor, _one_torch_thread():
-        yield executor
-
-
-@contextlib.contextmanager
-def _elsewhere(workers: int | EpisodeWorkers, episodes: int) -> Iterator[Executor]:
-    """Processes that are there already, or new ones, no more than episodes."""
-    if isinstance(workers, EpisodeWorkers):
-        yield workers.executor
-        return
-    with EpisodeWorkers(min(workers, episodes)) as new:
-        yield new.executor
+def _is_only_here(class_path: str) -> bool:
+    if class_path.startswith("__main__."):
+        return main_file() is None
+    return code_digest(class_path) is None
 
 
 class _Player:

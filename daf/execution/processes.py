@@ -25,13 +25,14 @@ import tempfile
 import time
 import traceback as tracebacks
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
+from daf.bridge.imports import main_file, take_main_from
 from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
@@ -89,13 +90,22 @@ class ProcessExecutor(Executor):
         target: ``module:function``, called in a worker as ``function(payload, context)``.
         workers: number of processes.
         initializer: ``module:function``, called once in every new worker before its first job.
+        environment: variables of the workers; None stands for those of this process.
     """
 
-    def __init__(self, target: str, workers: int, *, initializer: str | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        workers: int,
+        *,
+        initializer: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._target = target
         self._initializer = initializer
+        self._environment = environment
         self._size = workers
-        self._workers = [_Worker(target, initializer) for _ in range(workers)]
+        self._workers = [_Worker(target, initializer, environment) for _ in range(workers)]
         self._waiting: list[_Submitted] = []
         self._events: deque[Event] = deque()
         self._ids = itertools.count()
@@ -141,7 +151,7 @@ class ProcessExecutor(Executor):
         while self._waiting:
             worker = next((worker for worker in self._workers if worker.job is None), None)
             if worker is None and len(self._workers) < self._size:
-                worker = _Worker(self._target, self._initializer)
+                worker = _Worker(self._target, self._initializer, self._environment)
                 self._workers.append(worker)
             if worker is None:
                 return
@@ -194,7 +204,7 @@ class _Worker:
 
     job: _Submitted | None
 
-    def __init__(self, target: str, initializer: str | None) -> None:
+    def __init__(self, target: str, initializer: str | None, environment: Mapping[str, str] | None) -> None:
         # Written at its end, wherever that is; closed in `kill`.
         self._log = tempfile.TemporaryFile("ab+")  # noqa: SIM115
         self.set_idle()
@@ -206,13 +216,14 @@ class _Worker:
             "lifeline": lifeline,
             "target": target,
             "initializer": initializer,
+            "main": main_file(),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-c", BOOT, json.dumps(options)],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            env={**os.environ, **ONE_THREAD},
+            env={**(os.environ if environment is None else environment), **ONE_THREAD},
             pass_fds=(theirs.fileno(), lifeline),
             process_group=0,  # the terminal's Ctrl-C passes it by, and its own children end with it
         )
@@ -274,9 +285,10 @@ class _Worker:
         return os.pread(self._log.fileno(), size - start, start).decode(errors="replace")
 
 
-def worker_main(*, connection: int, lifeline: int, target: str, initializer: str | None) -> None:
+def worker_main(*, connection: int, lifeline: int, target: str, initializer: str | None, main: str | None) -> None:
     """The whole life of a worker process; the file descriptors are those that its parent handed down."""
     _end_with_parent(lifeline)
+    take_main_from(main)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()

@@ -31,6 +31,7 @@ def test_the_lists_that_are_derived() -> None:
     assert EXPERIMENT == ("mission", "variant", "policy", "optimizer", "training", "evaluation", "seed")
     assert {*EXPERIMENT, "objective", "task"} == OF_TRIALS
     assert {
+        "policy": {"trust", "trusted"},
         "output_dir": True,
         "tracking": True,
         "device": True,

@@ -42,4 +42,4 @@ def test_a_policy_moves_no_output_and_its_exit_is_no_success(tmp_path: Path, sto
     assert "2 episodes could not be played" in done.stderr
     assert "SystemExit: 0" in done.stdout
     records = daf_read_records(tmp_path / "out" / "evaluation" / "episodes.jsonl")
-    assert [record.policies[0] for record in records] == ["daf_test_ends.Wanders"] * 2
+    assert [record.policies[0] for record in records] == ["Wanders"] * 2
