@@ -25,8 +25,10 @@ from daf.bridge.episode import loaded_digests
 from daf.bridge.missions import build_mission, mission_digest
 from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, policy_digest
 from daf.bridge.reads import NOTHING, Reads, current_value
-from daf.files import write_whole
+from daf.files import PARTIAL, write_whole
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
+
+HEXADECIMAL = "[0-9a-f]"
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +102,7 @@ def clear_cache(cache_dir: Path | None = None) -> int:
     """Removes every entry and what interrupted writes left behind, nothing else; returns the number of entries."""
     directory = cache_dir or default_cache_dir()
     entries = list(_entries(directory))
-    for path in [*entries, *_entries(directory, ".*.tmp")]:
+    for path in [*entries, *directory.glob(f"{HEXADECIMAL * 2}/.*{PARTIAL}")]:
         path.unlink(missing_ok=True)
     return len(entries)
 
@@ -271,6 +273,5 @@ def _decode(data: bytes, key: str) -> _Entry:
         raise DamagedEntryError("it was written by another version of DAF") from error
 
 
-def _entries(directory: Path, suffix: str = ".json") -> Iterator[Path]:
-    hexadecimal = "[0-9a-f]"
-    return directory.glob(f"{hexadecimal * 2}/{hexadecimal * 64}{suffix}")
+def _entries(directory: Path) -> Iterator[Path]:
+    return directory.glob(f"{HEXADECIMAL * 2}/{HEXADECIMAL * 64}.json")

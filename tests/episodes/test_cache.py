@@ -360,7 +360,7 @@ def test_summary_and_clear(tmp_path: Path, record: EpisodeRecord) -> None:
         cache.add(dataclasses.replace(PLAN, seed=seed), dataclasses.replace(record, seed=seed))
     keep = tmp_path / "notes.json"
     keep.touch()
-    leftover = files(tmp_path)[0].with_suffix(".abc.tmp")
+    leftover = files(tmp_path)[0].with_name(".abc.partial")
     leftover.touch()
     summary = cache_summary(tmp_path)
     assert (summary.directory, summary.entries, summary.damaged) == (tmp_path, 3, 0)
