@@ -6,17 +6,19 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from daf.bridge.episode import policy_interface
+from daf.bridge.bundles import exists
 from daf.bridge.mission_names import is_mission_file
 from daf.bridge.missions import why_unplayable
-from daf.bridge.policies import load_policy
+from daf.bridge.policies import brings_code
 from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
+from daf.execution.loading import has_network
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
 from daf.tracking.store import is_run_id
@@ -96,15 +98,24 @@ def _check_dependency(requirement: Requirement) -> EnvironmentCheckResult:
 def daf_check_files(config: DAFConfig) -> EnvironmentCheckResult:
     """Weights that are named must exist, and a folder to resume from must hold a training's state."""
     errors = [
-        Problem(f"{key}.weights", f"there is nothing at {policy.weights!r}.")
+        Problem(f"{key}.weights", problem)
         for key, policy in _policies(config, find_task(config.task))
-        if policy.weights and not Path(policy.weights).expanduser().exists()
+        if policy.weights and (problem := _weights_problem(policy.weights))
     ]
     resume = config.training.resume
     if resume and not is_run_id(resume) and not (Path(resume).expanduser() / "trainer_state.pt").is_file():
         hint = "Give an MLflow run id or a checkpoint folder (<output_dir>/checkpoints)."
         errors.append(Problem("training.resume", f"{resume!r} holds no trainer_state.pt.", hint))
     return EnvironmentCheckResult(tuple(errors))
+
+
+def _weights_problem(weights: str) -> str | None:
+    path = Path(weights).expanduser()
+    if not exists(path):
+        return f"there is nothing at {weights!r}."
+    if not (path.is_file() or path.is_dir()):  # a pipe would keep its reader waiting for ever
+        return f"{weights!r} is neither a file nor a folder."
+    return None
 
 
 def daf_check_disk_space(config: DAFConfig) -> EnvironmentCheckResult:
@@ -153,12 +164,14 @@ def daf_check_policies(config: DAFConfig) -> EnvironmentCheckResult:
 
 
 def _unusable_policies(policies: Iterable[KeyedPolicy], mission: MissionSpec, trains: bool) -> Iterator[Problem]:
-    interface = policy_interface(mission)
     for key, policy in policies:
-        found = _result_or_error(lambda policy=policy: load_policy(interface, policy.spec()).network())  # type: ignore[misc]
+        found = _result_or_error(partial(has_network, mission, policy.spec()))
         if isinstance(found, Exception):
             yield Problem(key, f"{policy.class_path} cannot be loaded: {found}")
-        elif trains and key == "policy" and found is None:
+        elif trains and key == "policy" and brings_code(policy.spec()):
+            hint = "Unpack it, put its folder on PYTHONPATH and name its class."
+            yield Problem(key, f"{policy.weights} brings its own class, which is played but not trained.", hint)
+        elif trains and key == "policy" and not found:
             hint = "Trainable: lstm, puffer, stateless, pufferlib_cogs."
             yield Problem(key, f"{policy.class_path} has no network to train.", hint)
 

@@ -11,6 +11,7 @@ from daf.bridge.missions import agent_count
 from daf.bridge.policies import has_network, registered_policies
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import unique_names
+from daf.execution.loading import where_it_belongs
 from daf.records import MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
 from daf.tasks import Task, played_policies
@@ -97,9 +98,17 @@ def daf_analyze_policy(spec: PolicySpec, mission: MissionSpec = SMALL_MISSION) -
 
     Timings are those of this machine at this moment; the first steps, in which caches fill, are left out.
 
+    Somebody else's policy is taken apart in a process of its own.
+
     Raises:
         Exception: whatever the policy raises when it is loaded or acts.
     """
+    analysis: PolicyAnalysis = where_it_belongs(spec, f"{__name__}:analyze_here", spec, mission)
+    return analysis
+
+
+def analyze_here(spec: PolicySpec, mission: MissionSpec) -> PolicyAnalysis:
+    """What `daf_analyze_policy` does, in this process."""
     parts = policy_parts(mission, spec)
     timed = _action_times(mission, spec)
     low, median, high = np.quantile(timed, [0.05, 0.5, 0.95])

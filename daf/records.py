@@ -50,12 +50,14 @@ class PolicySpec:
         class_path: a short name that CoGames knows (``lstm``) or a dotted class path.
         weights: path of a ``.pt`` file, a checkpoint folder or a bundle, or None.
         init_kwargs: keyword arguments of the class, JSON-like values only.
+        trust: whether the code that a bundle brings may run, or the SHA-256 of the bundles whose code may.
     """
 
     name: str
     class_path: str
     weights: str | None = None
     init_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    trust: bool | tuple[str, ...] = False
 
 
 @dataclass(frozen=True, kw_only=True)

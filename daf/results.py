@@ -82,8 +82,10 @@ class TaskResult:
         objective: what a sweep optimises (several values for several objectives), or None.
         tables: what is printed at the end and kept in MLflow.
         notes: sentences for the user, such as where to look next.
+        failed: episodes without which the result is not whole: a shell script is told so.
     """
 
     objective: float | tuple[float, ...] | None
     tables: tuple[ResultTable, ...] = ()
     notes: tuple[str, ...] = field(default=())
+    failed: int = 0

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from daf.cli.exit_codes import exit_code
 from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
-from daf.errors import DAFConfigError, Problem
+from daf.errors import DAFConfigError, DAFError, Problem
 from daf.redaction import redactor
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id
     """
     from daf.environment_checks import daf_check_environment
 
+    config = config.model_copy(update={"output_dir": str(Path(config.output_dir).absolute())})
     _raise_if_any(daf_check_environment(config).errors)
     return _run_checked(config, overrides, parent_run_id)
 
@@ -56,7 +57,10 @@ def _run_checked(config: "DAFConfig", overrides: Sequence[str], parent_run_id: s
 
     task = find_task(config.task)
     with _tracked(config, run_name(config, overrides), overrides, parent_run_id) as tracker:
-        result = task.run(config, tracker)
+        try:
+            result = task.run(config, tracker)
+        except SystemExit as error:  # anybody's code takes part; its exit is not ours
+            raise DAFError(f"code that the task runs called sys.exit({error.code})") from error
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
@@ -164,7 +168,9 @@ def _single(command: "CommandLine") -> None:
         def work(output_dir: str) -> None:
             for warning in found.warnings:  # again: the run's log exists only now
                 log.warning("%s", warning)
-            _run_checked(config.model_copy(update={"output_dir": output_dir}), overrides)
+            result = _run_checked(config.model_copy(update={"output_dir": output_dir}), overrides)
+            if result.failed:
+                raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
 
         run_as_job(hydra, composed, command.config_name, work)
 
@@ -189,8 +195,12 @@ def _checked(config: "DAFConfig") -> "EnvironmentCheckResult":
 
     from daf.environment_checks import daf_check_environment
 
-    with Console(stderr=True).status("checking the environment"):
-        return daf_check_environment(config)
+    folder = Path.cwd()
+    try:
+        with Console(stderr=True).status("checking the environment"):
+            return daf_check_environment(config)
+    finally:
+        os.chdir(folder)  # a policy that is tried out may go elsewhere, and the output folder is relative
 
 
 def _raise_if_any(problems: Sequence[Problem]) -> None:

@@ -1,13 +1,13 @@
 """What a task is, how it is found by its dotted path, and how its result is printed."""
 
 import functools
-import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daf.bridge.imports import import_by_name
 from daf.config.missions import mission_specs
 from daf.config.paths import CONF_DIR
 from daf.config.schemas import DAFConfig, DAFPolicyConfig, DAFTaskConfig
@@ -118,9 +118,8 @@ def find_task(asked: DAFTaskConfig) -> Task:
 
 
 def _imported(path: str) -> Any:
-    module, _, name = path.rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        return import_by_name(path)
     except (ImportError, AttributeError) as error:
         raise DAFConfigError([Problem("task.function", f"{path!r} cannot be imported: {error}.")]) from error
 

@@ -58,3 +58,7 @@ def made_up_episode(
     """100 steps of one policy that controls all agents, with the stats that a test is about."""
     seats, rewards = (0,) * len(agents), (reward,) * len(agents)
     return made_up_record(seats, rewards, policies=("p",), seed=seed, game=game, agents=agents, steps=100)
+
+
+#: What nobody else's code may see.
+SECRETS_OF_THE_ENVIRONMENT = {"MY_API_KEY": "made-up-key-1", "DATABASE_URL": "made-up-url-2", "HARMLESS": "made-up-3"}

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daf.bridge.imports import contained
+from daf.bridge.imports import contained, surviving
 from daf.bridge.mission_names import is_mission_file
 from daf.records import MissionSpec, digest
 
@@ -89,7 +89,8 @@ def _build_from_file(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
         raise ValueError(
             f"{spec.name}: CoGames 0.17.1 cannot read YAML mission files. Use a .py file with get_config()."
         )
-    _, config, _ = get_mission(spec.name)
+    with surviving(f"reading {spec.name}"):
+        _, config, _ = get_mission(spec.name)
     if spec.max_steps is not None and spec.max_steps != config.game.max_steps:
         raise ValueError(
             f"{spec.name} fixes max_steps at {config.game.max_steps}, and its rewards with it. It cannot be"

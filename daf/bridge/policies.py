@@ -1,21 +1,32 @@
 """Policies: resolving what a user named, and building the objects that act."""
 
 import ast
+import contextlib
 import functools
-import hashlib
-import importlib
 import importlib.util
 import inspect
-import json
 import os
-import shutil
 import sys
-import tempfile
 import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.bridge.imports import contained
+from daf.bridge.bundles import (
+    SPEC_FILE,
+    Bundle,
+    bundles_folder,
+    exists,
+    has_clean_environment,
+    import_from,
+    is_bundle,
+    read_bundle,
+    unpacked,
+)
+from daf.bridge.file_digests import file_digest, files_below, path_digest
+from daf.bridge.imports import contained, import_by_name, surviving
+from daf.bridge.reads import watching
 from daf.records import PolicySpec, digest
 
 if TYPE_CHECKING:
@@ -23,20 +34,28 @@ if TYPE_CHECKING:
     from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
     from mettagrid.policy.policy_env_interface import PolicyEnvInterface
 
-SPEC_FILE = "policy_spec.json"
+#: Torch's own switches: always only tensors, and never.
+TORCH_SWITCHES = ("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD")
 #: What plays the episodes. Their code counts by version, the code of any other policy by content.
 PACKAGES = ("cogames", "mettagrid", "torch", "numpy")
+#: Whose policies are CoGames' own.
+OWN_PACKAGES = ("cogames", "mettagrid")
 
 
 @functools.cache
 def registered_policies() -> dict[str, str]:
     """Short name to class path of every policy that CoGames finds. Imports torch and every policy module."""
-    with contained():
+    with contained(), surviving("finding policies"):
         from mettagrid.policy.loader import discover_and_register_policies
         from mettagrid.policy.policy_registry import get_policy_registry
 
         discover_and_register_policies()
     return dict(get_policy_registry())
+
+
+def is_cogames_own(class_path: str) -> bool:
+    """Whether CoGames itself ships the policy: its code is trusted to run in this process, anybody else's is not."""
+    return full_class_path(class_path).partition(".")[0] in OWN_PACKAGES
 
 
 def full_class_path(class_path: str) -> str:
@@ -51,23 +70,25 @@ def policy_class(class_path: str) -> type:
         ValueError: there is no such class. CoGames itself would say so only in the middle of an episode.
     """
     path = full_class_path(class_path)
-    module, _, name = path.rpartition(".")
-    if not module:
+    if "." not in path:
         raise ValueError(f"no policy is called {class_path!r}. Registered: {', '.join(sorted(registered_policies()))}.")
     imported_code_digest(class_path)  # takes note of the files before they are read
     try:
-        with contained():
-            return getattr(importlib.import_module(module), name)
+        with contained(), watching([path]):
+            found = import_by_name(path)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"policy class {path!r} cannot be imported: {error}.") from error
+    if not isinstance(found, type):
+        raise ValueError(f"{path!r} is no class but a {type(found).__name__}.")
+    return found
 
 
 def code_digest(class_path: str) -> str | None:
-    """SHA-256 of the Python files that a policy class may come from, as they are now.
+    """SHA-256 of the files that a policy class may come from, as they are now.
 
-    These are its module, or every file of the top-level package that holds it, and all modules and packages that an
-    import statement in them names, unless they are installed. Empty where a version covers them; None where the files
-    cannot be found again, as for a class in ``__main__``.
+    These are its module, or every file of the top-level package that holds it (`file_digests.files_below`), and all
+    modules and packages that an import statement in them names, unless they are installed. Empty where a version covers
+    them; None where the files cannot be found again, as for a class in ``__main__``.
     """
     return _code_digest(_top_level(class_path))
 
@@ -85,10 +106,9 @@ def _code_digest(top: str) -> str | None:
     if top in PACKAGES:
         return ""
     try:
-        files = _code_files(top)
-    except ValueError:  # a module that was not imported from a file
+        return digest([(path.name, file_digest(path)) for path in sorted(_code_files(top))])
+    except (OSError, ValueError):  # unreadable, or a module that was not imported from a file
         return None
-    return digest([file_digest(path) for path in sorted(files)])
 
 
 _first_code_digest = functools.cache(_code_digest)
@@ -103,7 +123,7 @@ def _code_files(top: str) -> set[Path]:
             continue
         seen.add(name)
         new = _files_of(name, even_installed=name == top)
-        names.extend(imported for path in new for imported in _imported_names(path))
+        names.extend(imported for path in new if path.suffix == ".py" for imported in _imported_names(path))
         files |= new
     return files
 
@@ -111,11 +131,11 @@ def _code_files(top: str) -> set[Path]:
 def _files_of(name: str, *, even_installed: bool) -> set[Path]:
     """The files of a top-level module or package."""
     found = importlib.util.find_spec(name)
-    if found is None:
+    if found is None or _is_unpacked(Path(found.origin or "")):  # a bundle's digest covers it
         return set()
     places = [Path(place) for place in found.submodule_search_locations or (found.origin or "no file",)]
     counted = [place for place in places if even_installed or not _is_installed(place)]
-    return {path for place in counted for path in (place, *place.rglob("*.py")) if path.is_file()}
+    return {path for place in counted for path in (files_below(place) if place.is_dir() else [place]) if path.is_file()}
 
 
 def _is_installed(path: Path) -> bool:
@@ -134,95 +154,209 @@ def _imported_names(path: Path) -> set[str]:
     return {module.partition(".")[0] for module in modules}
 
 
+@dataclass(frozen=True)
+class _Resolved:
+    """What CoGames loads, and what of it is somebody else's.
+
+    Attributes:
+        code: the folder whose modules the class comes from, or None where Python can import it anyway.
+    """
+
+    spec: "CogamesPolicySpec"
+    code: Path | None = None
+
+
 def resolve_policy(spec: PolicySpec) -> "CogamesPolicySpec":
     """Turns weights given as a file, a checkpoint folder or a bundle into what CoGames loads.
 
     Raises:
-        ValueError: unknown class, or weights that belong to another class.
+        ValueError: unknown class, weights that belong to another class, a bundle that is not sound or not trusted.
         FileNotFoundError: no such weights.
     """
+    return _resolved(spec).spec
+
+
+def _resolved(spec: PolicySpec) -> _Resolved:
+    class_path = full_class_path(spec.class_path)
+    weights = Path(spec.weights).expanduser() if spec.weights is not None else None
+    if weights is not None and not exists(weights):
+        raise FileNotFoundError(f"no weights at {weights}")
+    if weights is not None and is_bundle(weights):
+        return _from_bundle(read_bundle(weights), class_path, spec)
+    policy_class(class_path)
+    return _Resolved(_cogames_spec(class_path, weights and _weights_file(weights), spec.init_kwargs))
+
+
+def _cogames_spec(class_path: str, data: Path | None, init_kwargs: Mapping[str, Any]) -> "CogamesPolicySpec":
     with contained():
         from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
-    class_path = full_class_path(spec.class_path)
-    policy_class(class_path)
-    kwargs = dict(spec.init_kwargs)
-    if spec.weights is None:
-        return CogamesPolicySpec(class_path=class_path, init_kwargs=kwargs)
-    weights = Path(spec.weights).expanduser()
-    if not weights.exists():
-        raise FileNotFoundError(f"no weights at {weights}")
-    if weights.suffix == ".zip":
-        stored = _open_bundle(weights)
-    elif weights.is_dir():
-        stored = _open_folder(weights, class_path)
-    else:
-        return CogamesPolicySpec(class_path=class_path, data_path=str(weights), init_kwargs=kwargs)
-    if stored.class_path != class_path:
-        raise ValueError(f"{weights} holds a {stored.class_path}, not a {class_path}; set policy.class_path to match.")
-    return CogamesPolicySpec(
-        class_path=class_path, data_path=stored.data_path, init_kwargs={**stored.init_kwargs, **kwargs}
+    data_path = None if data is None else str(data)
+    return CogamesPolicySpec(class_path=class_path, data_path=data_path, init_kwargs=dict(init_kwargs))
+
+
+def _weights_file(weights: Path) -> Path:
+    if weights.is_dir():
+        models = sorted(weights.glob("model_*.pt"))
+        if not models:
+            raise FileNotFoundError(f"{weights} holds neither {SPEC_FILE} nor model_*.pt")
+        weights = models[-1]
+    if not weights.is_file():  # a pipe would keep its reader waiting for ever
+        raise ValueError(f"{weights} is no regular file.")
+    return weights
+
+
+def _from_bundle(bundle: Bundle, class_path: str, spec: PolicySpec) -> _Resolved:
+    stored = full_class_path(bundle.class_path)
+    if stored != class_path:
+        raise ValueError(
+            f"{bundle.path} holds a {stored}, not a {class_path}; set policy.class_path={bundle.class_path} to match."
+        )
+    foreign = _is_foreign(bundle)
+    if foreign or bundle.setup_script:
+        _check_trust(bundle, spec)
+    folder = unpacked(bundle, run_setup=bundle.setup_script is not None)
+    code = folder / bundle.code_root if foreign and bundle.code_root is not None else None
+    if code is None:
+        policy_class(class_path)
+    elif _top_level(class_path) in {"daf", *PACKAGES, *sys.stdlib_module_names}:
+        raise ValueError(f"{bundle.path} has a package {_top_level(class_path)!r} of its own, which DAF uses.")
+    data = folder / bundle.data_path if bundle.data_path else None
+    return _Resolved(_cogames_spec(stored, data, {**bundle.init_kwargs, **spec.init_kwargs}), code)
+
+
+def _is_foreign(bundle: Bundle) -> bool:
+    """Whether a bundle's class is neither CoGames' own nor, in a folder, one that Python can import anyway."""
+    if is_cogames_own(bundle.class_path) and full_class_path(bundle.class_path) in registered_policies().values():
+        return False
+    return bundle.is_archive or not _can_be_found(_top_level(bundle.class_path))
+
+
+def _can_be_found(top: str) -> bool:
+    try:
+        found = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return False
+    return found is not None and not _is_unpacked(Path(found.origin or ""))
+
+
+def _is_unpacked(path: Path) -> bool:
+    return path.is_relative_to(bundles_folder())
+
+
+def _check_trust(bundle: Bundle, spec: PolicySpec) -> None:
+    digest = bundle.digest()
+    if spec.trust is True or (spec.trust and digest in spec.trust):
+        return
+    setup = f" and a setup script ({bundle.setup_script})" if bundle.setup_script else ""
+    raise ValueError(
+        f"{bundle.path} brings the class {bundle.class_path}{setup}: code that would run with your rights. If you trust"
+        f" whoever made it, set policy.trust=true, or policy.trusted=[{digest}] for exactly this content."
     )
 
 
-def _open_folder(folder: Path, class_path: str) -> "CogamesPolicySpec":
-    from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
+def brings_code(spec: PolicySpec) -> bool:
+    """Whether a policy is a bundle with a class of its own, which plays in a process with a clean environment only.
 
-    if (folder / SPEC_FILE).is_file():
-        stored = json.loads((folder / SPEC_FILE).read_text())
-        data = stored.get("data_path")
-        return CogamesPolicySpec(
-            class_path=full_class_path(stored["class_path"]),
-            data_path=str(folder / data) if data else None,
-            init_kwargs=stored.get("init_kwargs") or {},
-        )
-    models = sorted(folder.glob("model_*.pt"))
-    if not models:
-        raise FileNotFoundError(f"{folder} holds neither {SPEC_FILE} nor model_*.pt")
-    return CogamesPolicySpec(class_path=class_path, data_path=str(models[-1]))
-
-
-def _open_bundle(bundle: Path) -> "CogamesPolicySpec":
-    """Opens a bundle under a name made from its content: CoGames caches what it extracts by path alone."""
-    with contained():
-        from mettagrid.util.uri_resolvers.schemes import policy_spec_from_uri
-    folder = Path(tempfile.gettempdir()) / f"daf-bundles-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    copy = folder / f"{file_digest(bundle)}.zip"
-    if not copy.exists():
-        partial = copy.with_suffix(f".{os.getpid()}")
-        shutil.copyfile(bundle, partial)
-        partial.replace(copy)
-    return policy_spec_from_uri(copy.as_uri())
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 (hex) of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    Raises:
+        ValueError: the bundle is not sound.
+    """
+    weights = Path(spec.weights).expanduser() if spec.weights is not None else None
+    return weights is not None and is_bundle(weights) and _is_foreign(read_bundle(weights))
 
 
 def policy_digest(spec: PolicySpec) -> str:
-    """SHA-256 of what decides how a policy acts: class, weights' content and init arguments."""
-    resolved = resolve_policy(spec)
-    weights = Path(resolved.data_path) if resolved.data_path else None
+    """SHA-256 of what decides how a policy acts: class, weights and init arguments, with the files that these name."""
+    found = _resolved(spec)
+    resolved = found.spec
     return digest(
         {
             "class_path": resolved.class_path,
-            "weights": file_digest(weights) if weights and weights.is_file() else None,
+            "code": found.code and path_digest(found.code),
+            "weights": path_digest(Path(resolved.data_path)) if resolved.data_path else None,
             "init_kwargs": resolved.init_kwargs,
+            "files": [path_digest(path) for path in _named_paths(resolved.init_kwargs)],
         }
     )
+
+
+def _named_paths(value: Any) -> Iterator[Path]:
+    """The files and folders that exist under a text in an argument, however deep it lies."""
+    if isinstance(value, str | Path):
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # too long, with a NUL, ~ of a stranger: no path
+            path = Path(value).expanduser()
+            if value and path.exists():
+                yield path
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _named_paths(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _named_paths(item)
 
 
 def load_policy(interface: "PolicyEnvInterface", spec: PolicySpec, device: str = "cpu") -> "MultiAgentPolicy":
     """Builds a policy, with its weights, ready to give out agent policies on `device`."""
     with contained():
         from mettagrid.policy.loader import initialize_or_load_policy
-    resolved = resolve_policy(spec)
+    found = _resolved(spec)
+    resolved = found.spec
+    if found.code:
+        _admit(found.code, resolved.class_path)
+    elif resolved.data_path and is_cogames_own(resolved.class_path):
+        check_weights(Path(resolved.data_path))
     # CoGames honours a device only where init_kwargs names one, and only some classes take it.
     if device != "cpu" and "device" in inspect.signature(policy_class(resolved.class_path)).parameters:
         resolved.init_kwargs["device"] = device
-    return _give_infos(initialize_or_load_policy(interface, resolved))
+    with _only_tensors(spec.trust), watching([resolved.class_path]), surviving(f"making {resolved.class_path}"):
+        try:
+            return _give_infos(initialize_or_load_policy(interface, resolved))
+        except RuntimeError as error:
+            if "loading state_dict" in str(error):
+                raise ValueError(_misfit(resolved, str(error))) from error
+            raise
+
+
+def _admit(code: Path, class_path: str) -> None:
+    """Lets a trusted bundle's modules into this process, if it keeps no secrets in its environment."""
+    if not has_clean_environment():
+        raise ValueError(f"{class_path} is a bundle's code, which only a process with a clean environment loads.")
+    import_from(code, class_path)
+    policy_class(class_path)
+
+
+def check_weights(path: Path) -> None:
+    """Reads a file of weights as tensors only, since a pickle could run anything.
+
+    Raises:
+        ValueError: it is no regular file, or not what torch wrote of tensors.
+    """
+    import torch
+
+    if not path.is_file():
+        raise ValueError(f"{path} is no regular file.")
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch, pickle and zip fail in many ways
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} is no file of weights (tensors and nothing else): {why}") from error
+
+
+def _misfit(spec: "CogamesPolicySpec", error: str) -> str:
+    details = [line.strip() for line in error.splitlines()[1:] if line.strip()]
+    return f"the weights in {spec.data_path} do not fit {spec.class_path}: {details[0] if details else error}"
+
+
+@contextlib.contextmanager
+def _only_tensors(trust: bool | tuple[str, ...]) -> Iterator[None]:
+    """Makes `torch.load` refuse any pickle but of tensors, whatever a policy asks for, unless its maker is trusted."""
+    before = {name: os.environ.pop(name, None) for name in TORCH_SWITCHES}
+    if not trust:
+        os.environ[TORCH_SWITCHES[0]] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop(TORCH_SWITCHES[0], None)
+        os.environ.update({name: value for name, value in before.items() if value is not None})
 
 
 def _give_infos(policy: "MultiAgentPolicy") -> "MultiAgentPolicy":

@@ -85,6 +85,7 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
         objective=comparison.summary(scores.policies[0]).mean.value,
         tables=(summary_table(comparison, scores.metric), pairs_table(comparison)),
         notes=(*findings.notes, f"Report: {report.html}"),
+        failed=len(played.failures),
         comparison=comparison,
         sequential=played.sequential,
         scores=scores,
@@ -134,7 +135,7 @@ def _play(
         evaluation = config.evaluation.model_copy(update={"seed": config.evaluation.seed + first, "episodes": count})
         part = config.model_copy(update={"evaluation": evaluation})
         plans = [plan for policy in policies for mission in missions for plan in plan_episodes(part, mission, policy)]
-        played = play_with_progress(part, plans)
+        played = play_with_progress(part, plans, "comparison")
         records += played.records
         failures += played.failures
         # Before anything is computed: what was played is kept, whatever happens later.

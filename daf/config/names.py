@@ -1,6 +1,7 @@
 """Names of missions, variants and policies, checked without importing CoGames."""
 
 import importlib.util
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from daf.bridge.catalogue import catalogue
@@ -106,7 +107,14 @@ def _known_or_class(name: str, known: tuple[str, ...], what: str) -> str:
 
 
 def _module_exists(module: str) -> bool:
+    """Looks for the file without importing the packages above it, which may be anybody's code."""
+    top, *below = module.split(".")
     try:
-        return importlib.util.find_spec(module) is not None
+        found = importlib.util.find_spec(top)
+        name = top
+        for part in below:
+            name = f"{name}.{part}"
+            found = found and PathFinder.find_spec(name, found.submodule_search_locations)
     except (ImportError, ValueError):
-        return False
+        return top == "__main__" and not below
+    return found is not None

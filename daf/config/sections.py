@@ -35,11 +35,12 @@ class Section:
 SECTIONS: dict[str, Section] = {
     "mission": Section(decides=Decides.EXPERIMENT),
     "variant": Section(decides=Decides.EXPERIMENT),
-    "policy": Section(decides=Decides.EXPERIMENT),
+    "policy": Section(decides=Decides.EXPERIMENT, free_keys=frozenset({"trust", "trusted"})),
     "optimizer": Section(decides=Decides.EXPERIMENT, environment=False),
     "training": Section(decides=Decides.EXPERIMENT, environment=False),
     "evaluation": Section(
-        decides=Decides.EXPERIMENT, free_keys=frozenset({"workers", "cache", "time_limit_s", "replays"})
+        decides=Decides.EXPERIMENT,
+        free_keys=frozenset({"workers", "cache", "time_limit_s", "start_limit_s", "replays"}),
     ),
     "seed": Section(decides=Decides.EXPERIMENT, environment=False),
     "task": Section(decides=Decides.AIM),

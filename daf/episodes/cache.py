@@ -1,7 +1,11 @@
 """Episode records on disk, under everything that decides how an episode ends.
 
-One file per record: a line with the key and the SHA-256 of what follows, then the record as JSON. A file appears by
-rename, so that processes may share a folder; two that play the same episode write the same outcome.
+One file per record: a line with the key, what the policies read, and the SHA-256 of what follows; then the record as
+JSON. A file appears by rename, so that processes may share a folder; two that play the same episode write the same
+outcome.
+
+What policies will read is not known before they play. So a record is valid only while everything that it says was read
+is still the same. Where it is not, a second key is made from the first and from what would be read now, and so on.
 """
 
 import dataclasses
@@ -12,7 +16,7 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +24,11 @@ import daf
 from daf.bridge.episode import loaded_digests
 from daf.bridge.missions import build_mission, mission_digest
 from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, policy_digest
-from daf.files import write_whole
+from daf.bridge.reads import NOTHING, Reads, current_value
+from daf.files import PARTIAL, write_whole
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
+
+HEXADECIMAL = "[0-9a-f]"
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +53,14 @@ class CacheSummary:
     by_policy: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What a file of the cache holds: a record, and what was read for it."""
+
+    record: EpisodeRecord
+    reads: Mapping[str, str | None]
+
+
 class DamagedEntryError(ValueError):
     """A file in the cache is not what was once written there."""
 
@@ -65,10 +80,10 @@ def cache_summary(cache_dir: Path | None = None) -> CacheSummary:
         try:
             data = path.read_bytes()
             size += len(data)
-            record = _decode(data, path.stem)
+            record = _decode(data, path.stem).record
         except FileNotFoundError:  # another process cleared it
             continue
-        except DamagedEntryError:
+        except (DamagedEntryError, OSError):
             damaged += 1
             continue
         missions[record.mission] += 1
@@ -87,7 +102,7 @@ def clear_cache(cache_dir: Path | None = None) -> int:
     """Removes every entry and what interrupted writes left behind, nothing else; returns the number of entries."""
     directory = cache_dir or default_cache_dir()
     entries = list(_entries(directory))
-    for path in [*entries, *_entries(directory, ".*.tmp")]:
+    for path in [*entries, *directory.glob(f"{HEXADECIMAL * 2}/.*{PARTIAL}")]:
         path.unlink(missing_ok=True)
     return len(entries)
 
@@ -106,6 +121,7 @@ class EpisodeCache:
         self._label = functools.cache(_mission_label)
         self._policies: dict[str, str] = {}
         self._code = functools.cache(code_digest)
+        self._now = functools.cache(current_value)
 
     def find(self, plan: EpisodePlan, backend: str) -> EpisodeRecord | None:
         """The record of an equal episode under the names that `plan` uses, or None.
@@ -124,14 +140,10 @@ class EpisodeCache:
             policy_digests=[self._policy_digest(spec) for spec in plan.policies],
             code_digests=[self._code(spec.class_path) for spec in plan.policies],
         )
-        path = self._path(key)
-        try:
-            record = _decode(path.read_bytes(), key)
-        except FileNotFoundError:
+        _, entry = self._follow(key, self._now)
+        if entry is None:
             return None
-        except DamagedEntryError as error:
-            logger.warning("Damaged entry in the episode cache, its episode is played again: %s (%s)", path, error)
-            return None
+        record = entry.record
         if plan.replay_dir and not (record.replay_path and Path(record.replay_path).is_file()):
             return None
         return replace(
@@ -142,16 +154,23 @@ class EpisodeCache:
             replay_path=record.replay_path if plan.replay_dir else None,
         )
 
-    def add(self, plan: EpisodePlan, record: EpisodeRecord) -> None:
+    def add(self, plan: EpisodePlan, record: EpisodeRecord, reads: Reads = NOTHING) -> None:
         """Writes the record of a played plan, unless an action timed out: then the clock decided the outcome.
+
+        Args:
+            reads: what its policies read.
 
         Raises:
             OSError: the folder cannot be written, or weights are gone.
-            ValueError: a policy's code cannot be found again, as in ``__main__``, or a file that was loaded is no
-                longer what it was before: the record may be that of either.
+            ValueError: a policy's code cannot be found again, as in ``__main__``; it read what cannot be compared with
+                what it would read now; or a file that was loaded is no longer what it was before: the record may be
+                that of either.
         """
         if any(record.action_timeouts):
             return
+        if reads.unknowable:
+            names = " or ".join(dict.fromkeys(spec.name for spec in plan.policies))
+            raise ValueError(f"what {names} does may differ from one time to the next: {'; '.join(reads.unknowable)}")
         now = loaded_digests(plan)
         if (record.mission_digest, record.policy_digests) != (now["mission_digest"], now["policy_digests"]):
             raise ValueError("a policy's weights, or the mission's file, changed while an episode was played")
@@ -162,9 +181,30 @@ class EpisodeCache:
             policy_digests=list(record.policy_digests),
             code_digests=[imported_code_digest(spec.class_path) for spec in plan.policies],
         )
+        then = reads.values
+        key, _ = self._follow(key, lambda name: then[name] if name in then else current_value(name))
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, _encode(record, key))
+        write_whole(path, _encode(_Entry(record, then), key))
+
+    def _follow(self, key: str, value: Callable[[str], str | None]) -> tuple[str, _Entry | None]:
+        """From a key to the entry for which `value` gives what was read, or else to the first free key."""
+        while entry := self._read(key):
+            found = {name: value(name) for name in entry.reads}
+            if found == entry.reads:
+                return key, entry
+            key = digest([key, found])
+        return key, None
+
+    def _read(self, key: str) -> _Entry | None:
+        path = self._path(key)
+        try:
+            return _decode(path.read_bytes(), key)
+        except FileNotFoundError:
+            return None
+        except (DamagedEntryError, OSError) as error:
+            logger.warning("Damaged entry in the episode cache, its episode is played again: %s (%s)", path, error)
+            return None
 
     def _path(self, key: str) -> Path:
         return self.directory / key[:2] / f"{key}.json"
@@ -209,27 +249,29 @@ def _versions() -> dict[str, str]:
     return {"daf": f"{daf.__version__} {code}", **{name: importlib.metadata.version(name) for name in PACKAGES}}
 
 
-def _encode(record: EpisodeRecord, key: str) -> bytes:
-    body = json.dumps(record.to_dict()).encode()
-    head = json.dumps({"key": key, "sha256": hashlib.sha256(body).hexdigest()}).encode()
-    return head + b"\n" + body
+def _encode(entry: _Entry, key: str) -> bytes:
+    body = json.dumps(entry.record.to_dict()).encode()
+    return json.dumps(_head(key, dict(entry.reads), body)).encode() + b"\n" + body
 
 
-def _decode(data: bytes, key: str) -> EpisodeRecord:
+def _head(key: str, reads: object, body: bytes) -> dict[str, object]:
+    return {"key": key, "reads": reads, "sha256": hashlib.sha256(json.dumps(reads).encode() + body).hexdigest()}
+
+
+def _decode(data: bytes, key: str) -> _Entry:
     """Raises DamagedEntryError unless `data` is what `_encode` made for this key."""
-    head, _, body = data.partition(b"\n")
+    first, _, body = data.partition(b"\n")
     try:
-        intact = json.loads(head) == {"key": key, "sha256": hashlib.sha256(body).hexdigest()}
+        head = json.loads(first)
     except ValueError as error:
         raise DamagedEntryError("its first line is not JSON") from error
-    if not intact:
+    if not isinstance(head, dict) or head != _head(key, head.get("reads"), body):
         raise DamagedEntryError("the checksum does not fit")
     try:
-        return EpisodeRecord.from_dict(json.loads(body))
+        return _Entry(EpisodeRecord.from_dict(json.loads(body)), head["reads"])
     except (KeyError, TypeError) as error:
         raise DamagedEntryError("it was written by another version of DAF") from error
 
 
-def _entries(directory: Path, suffix: str = ".json") -> Iterator[Path]:
-    hexadecimal = "[0-9a-f]"
-    return directory.glob(f"{hexadecimal * 2}/{hexadecimal * 64}{suffix}")
+def _entries(directory: Path) -> Iterator[Path]:
+    return directory.glob(f"{HEXADECIMAL * 2}/{HEXADECIMAL * 64}.json")

@@ -1,31 +1,34 @@
 """Many episodes, on as many processes as asked for; those that were played before come from the cache."""
 
 import contextlib
-import functools
 import logging
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from daf.bridge.missions import max_steps
+from daf.bridge.bundles import clean_environment
+from daf.bridge.imports import main_file
+from daf.bridge.policies import brings_code, code_digest, is_cogames_own
 from daf.episodes.cache import EpisodeCache, default_cache_dir
+from daf.episodes.limits import DEFAULT_LIMITS, Limits, agent_steps
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
 from daf.episodes.worker import LANES, Chunk, Episode, Finished
 from daf.errors import DAFConfigError, Problem
 from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessage
 from daf.execution.in_process import InProcessExecutor
-from daf.execution.processes import ProcessExecutor
+from daf.execution.processes import ProcessExecutor, is_worker
 from daf.execution.retries import Retries
-from daf.records import EpisodePlan, MissionSpec
+from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 
 Backend = Literal["official", "batched", "auto"]
 CacheMode = Literal["off", "read", "on"]
 
-# An episode that raises would raise again.
-RETRIES = Retries(attempts=3, reasons=frozenset({"died", "hung"}))
+# An episode that raises would raise again; one that hangs has cost a lot of time already.
+RETRIES = (Retries(attempts=3, reasons=frozenset({"died"})), Retries(attempts=2, reasons=frozenset({"hung"})))
+NOT_PLAYED = "It was not played: another episode of the same policies hung again and again, and none was finished."
 CHUNK_SIZE = 4 * LANES
 TARGET = "daf.episodes.worker:work"
 
@@ -37,11 +40,14 @@ class EpisodeWorkers:
 
     Args:
         count: number of processes, at least 1. All start at once, each in the few seconds that its imports take.
+        environment: their variables; None stands for those of this process.
     """
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, environment: Mapping[str, str] | None = None) -> None:
         self.count = count
-        self.executor: Executor = ProcessExecutor(TARGET, count, initializer="daf.episodes.worker:warm_up")
+        self.executor: Executor = ProcessExecutor(
+            TARGET, count, initializer="daf.episodes.worker:warm_up", environment=environment
+        )
 
     def __enter__(self) -> "EpisodeWorkers":
         return self
@@ -57,21 +63,22 @@ def daf_play_episodes(
     workers: int | EpisodeWorkers = 1,
     cache: CacheMode = "off",
     cache_dir: Path | None = None,
-    time_limit_s: float | None = None,
+    limits: Limits = DEFAULT_LIMITS,
     on_episode: OnEpisode | None = None,
 ) -> list[Outcome]:
     """Plays every plan and returns the outcomes in the order of `plans`.
 
     The outcomes depend neither on workers nor on the order of completion. An episode that raises fails at once; one
-    whose process dies or hangs is played twice more. An error among episodes that are played side by side does not
-    say whose it is: each of them is then played on its own.
+    whose process dies is played twice more, one that hangs once more. An error among episodes that are played side by
+    side does not say whose it is: each of them is then played on its own.
 
     Args:
         backend: ``official`` is CoGames' own rollout, ``batched`` plays many side by side, ``auto`` what can be.
-        workers: number of processes, or processes that are there already. One without a time limit is this process.
+        workers: number of processes, or processes that are there already. One is this process, where CoGames' own
+            policies play without a time limit; whoever else's could end it, or keep it for ever.
         cache: ``read`` uses earlier records, ``on`` adds new ones as well.
         cache_dir: folder of the cache; by default `daf.episodes.cache.default_cache_dir`.
-        time_limit_s: seconds that one episode may take. Episodes played side by side share the sum of their limits.
+        limits: how long work may take. Episodes played side by side share the sum of their limits.
         on_episode: called here with every outcome as soon as it is there (a new record is in the cache by then), and
             whether it came from the cache.
 
@@ -79,15 +86,15 @@ def daf_play_episodes(
         DAFConfigError: arguments out of range, plans that cannot be batched as asked, a cache that cannot be written.
     """
     count = workers.count if isinstance(workers, EpisodeWorkers) else workers
-    directory = cache_dir or default_cache_dir()
-    _check(backend, count, cache, time_limit_s, directory)
+    directory = (cache_dir or default_cache_dir()).absolute()  # whatever a policy does to the working directory
+    _check(backend, count, cache, limits, directory)
     evaluation = _Evaluation(plans, on_episode)
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)
     if missing := evaluation.missing():
-        with _executor(workers, time_limit_s, len(missing)) as executor:
-            player = _Player(executor, time_limit_s)
-            backends = _choose_backends(missing, backend, player)
+        with _suited(workers, missing) as suited, _executor(suited, missing, limits) as (executor, kept):
+            player = _Player(executor, kept)
+            backends = _choose_backends(evaluation, missing, backend, player)
             player.play(evaluation, _make_chunks(backends, count, directory if cache == "on" else None))
     return evaluation.outcomes()
 
@@ -99,6 +106,8 @@ class _Evaluation:
         self._plans = plans
         self._outcomes: list[Outcome | None] = [None] * len(plans)
         self._attempts = [0] * len(plans)
+        self._finished: set[str] = set()
+        self._hung: set[str] = set()
         self._on_episode = on_episode
         self._warned = False
 
@@ -111,6 +120,8 @@ class _Evaluation:
 
     def settle(self, index: int, outcome: Outcome, *, from_cache: bool = False) -> None:
         self._outcomes[index] = outcome
+        if isinstance(outcome, EpisodeRecord):
+            self._finished.add(_kind(self._plans[index]))
         if self._on_episode:
             self._on_episode(outcome, from_cache)
 
@@ -130,15 +141,31 @@ class _Evaluation:
             attempt = self._attempts[index]
             if self._outcomes[index] is not None:
                 continue
-            if len(chunk.episodes) > 1 or RETRIES.allows(failure, attempt):
-                self._attempts[index] = RETRIES.next_attempt(failure, attempt)
+            if len(chunk.episodes) > 1 or any(retries.allows(failure, attempt) for retries in RETRIES):
+                self._attempts[index] = RETRIES[0].next_attempt(failure, attempt)
                 again.append(replace(chunk, episodes=((index, plan),)))
-            else:
-                self.settle(index, EpisodeFailure(plan=plan, traceback=failure.traceback, attempts=attempt + 1))
+                _tell(failure, plan)
+                continue
+            if failure.reason == "hung":
+                self._hung.add(_kind(plan))
+            text = NOT_PLAYED if failure.reason == "stopped" else failure.traceback
+            self.settle(index, EpisodeFailure(plan=plan, traceback=text, attempts=attempt + 1))
         return again
 
+    def is_hopeless(self, plan: EpisodePlan) -> bool:
+        """Whether an episode of its kind has hung to the last, and none was ever finished."""
+        return _kind(plan) in self._hung - self._finished
 
-def _check(backend: str, workers: int, cache: str, time_limit_s: float | None, directory: Path) -> None:
+
+def _tell(failure: JobFailed, plan: EpisodePlan) -> None:
+    """Tells the user about an episode that is played again, since it may have taken a long time."""
+    names = ", ".join(spec.name for spec in plan.policies)
+    what = failure.traceback.strip().partition("\n")[0]
+    hint = " The limit is evaluation.time_limit_s." if failure.reason == "hung" else ""
+    logger.warning("%s on %s (seed %d) is played again. %s%s", names, plan.mission.name, plan.seed, what, hint)
+
+
+def _check(backend: str, workers: int, cache: str, limits: Limits, directory: Path) -> None:
     """Raises DAFConfigError for arguments out of range, all of them named, or a cache that cannot be written."""
     problems = [
         Problem(where=f"evaluation.{name}", what=f"{value!r} is not one of {', '.join(get_args(allowed))}.")
@@ -147,8 +174,9 @@ def _check(backend: str, workers: int, cache: str, time_limit_s: float | None, d
     ]
     if workers < 1:
         problems.append(Problem(where="evaluation.workers", what=f"{workers} is less than 1."))
-    if time_limit_s is not None and time_limit_s <= 0:
-        problems.append(Problem(where="evaluation.time_limit_s", what=f"{time_limit_s} is not above 0."))
+    for name, seconds in (("time_limit_s", limits.episode_s), ("start_limit_s", limits.start_s)):
+        if seconds is not None and seconds <= 0:
+            problems.append(Problem(where=f"evaluation.{name}", what=f"{seconds} is not above 0."))
     if problems:
         raise DAFConfigError(problems)
     if cache == "on":
@@ -171,28 +199,35 @@ def _use_cache(evaluation: _Evaluation, cache: EpisodeCache, backend: Backend) -
     for index, plan in evaluation.missing():
         try:
             record = next(filter(None, (cache.find(plan, choice) for choice in choices)), None)
-        except Exception:  # its mission or a policy cannot be loaded, for whatever reason; playing it tells
+        except (Exception, SystemExit):  # its mission or a policy cannot be loaded; playing it tells why
             continue
         if record:
             evaluation.settle(index, record, from_cache=True)
 
 
-def _choose_backends(episodes: list[Episode], backend: Backend, player: "_Player") -> dict[str, list[Episode]]:
-    """The episodes that are to be played ``official``, and those that are to be played ``batched``."""
+def _choose_backends(
+    evaluation: "_Evaluation", episodes: list[Episode], backend: Backend, player: "_Player"
+) -> dict[str, list[Episode]]:
+    """The episodes that are to be played ``official`` and those ``batched``; the others have failed by then."""
     if backend == "official":
         return {"official": episodes}
     groups = _by_kind(episodes)
-    reasons = player.why_not_batched([group[0][1] for group in groups])
-    if backend == "batched" and any(reasons):
+    answers = player.try_out([group[0][1] for group in groups])
+    reasons = [answer for answer in answers if isinstance(answer, str)]
+    if backend == "batched" and reasons:
         raise DAFConfigError(
             [
                 Problem(where="evaluation.backend", what=f"batched is not possible: {reason}.", hint="Use auto.")
-                for reason in dict.fromkeys(filter(None, reasons))
+                for reason in dict.fromkeys(reasons)
             ]
         )
     chosen: dict[str, list[Episode]] = {"official": [], "batched": []}
-    for group, reason in zip(groups, reasons, strict=True):
-        chosen["official" if reason else "batched"].extend(group)
+    for group, answer in zip(groups, answers, strict=True):
+        if not isinstance(answer, EpisodeFailure):
+            chosen["official" if answer else "batched"].extend(group)
+            continue
+        for index, plan in group:
+            evaluation.settle(index, replace(answer, plan=plan))
     return chosen
 
 
@@ -213,9 +248,12 @@ def _by_kind(episodes: list[Episode]) -> list[list[Episode]]:
     """Groups the episodes that differ in nothing but their seed and the order of their agents."""
     groups: dict[str, list[Episode]] = {}
     for index, plan in episodes:
-        kind = repr(replace(plan, seed=0, assignments=tuple(sorted(plan.assignments))))
-        groups.setdefault(kind, []).append((index, plan))
+        groups.setdefault(_kind(plan), []).append((index, plan))
     return list(groups.values())
+
+
+def _kind(plan: EpisodePlan) -> str:
+    return repr(replace(plan, seed=0, assignments=tuple(sorted(plan.assignments))))
 
 
 def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
@@ -225,36 +263,98 @@ def _even_parts(group: list[Episode], limit: int) -> list[list[Episode]]:
 
 
 @contextlib.contextmanager
-def _executor(workers: int | EpisodeWorkers, time_limit_s: float | None, episodes: int) -> Iterator[Executor]:
-    """What plays: processes that are there already, this process, or new processes, no more than episodes."""
-    if isinstance(workers, EpisodeWorkers):
-        yield workers.executor
-    elif workers == 1 and time_limit_s is None:
-        with InProcessExecutor(TARGET) as executor, _one_torch_thread():
-            yield executor
+def _suited(workers: int | EpisodeWorkers, episodes: list[Episode]) -> Iterator[int | EpisodeWorkers]:
+    """The workers, or others where a policy asks for it.
+
+    The code of a bundle plays in processes that keep no secrets in their environment; a class that was typed into a
+    notebook plays here, since no other process knows it.
+    """
+    specs = [spec for _, plan in episodes for spec in plan.policies]
+    if any(map(_brings_code, specs)):
+        count = workers.count if isinstance(workers, EpisodeWorkers) else workers
+        with EpisodeWorkers(min(count, len(episodes)), clean_environment()) as clean:
+            yield clean
+    elif main_file() is None and any(spec.class_path.startswith("__main__.") for spec in specs):
+        if workers != 1:
+            logger.warning("Episodes are played in this process alone: no other knows the classes of a notebook.")
+        yield 1
     else:
-        with EpisodeWorkers(min(workers, episodes)) as new:
-            yield new.executor
+        yield workers
+
+
+def _brings_code(spec: PolicySpec) -> bool:
+    try:
+        return brings_code(spec)
+    except ValueError:  # a bundle that is not sound; playing it tells
+        return False
+
+
+@contextlib.contextmanager
+def _executor(
+    workers: int | EpisodeWorkers, episodes: list[Episode], limits: Limits
+) -> Iterator[tuple[Executor, Limits | None]]:
+    """What plays, and which limits it keeps: processes that are there, this process, or new ones."""
+    if isinstance(workers, EpisodeWorkers):
+        yield workers.executor, limits
+    elif workers == 1 and limits.episode_s is None and _may_play_here(plan for _, plan in episodes):
+        with InProcessExecutor(TARGET) as executor, _one_torch_thread():
+            yield executor, None
+    else:
+        with EpisodeWorkers(min(workers, len(episodes))) as new:
+            yield new.executor, limits
+
+
+def _may_play_here(plans: Iterable[EpisodePlan]) -> bool:
+    """Whether plans can neither end this process nor keep it for ever, or have to be played here all the same.
+
+    A worker is somebody's child already, and a class that lives in this process alone can be played nowhere else.
+    """
+    paths = {spec.class_path for plan in plans for spec in plan.policies}
+    return is_worker() or all(is_cogames_own(path) or _is_only_here(path) for path in paths)
+
+
+def _is_only_here(class_path: str) -> bool:
+    if class_path.startswith("__main__."):
+        return main_file() is None
+    return code_digest(class_path) is None
 
 
 class _Player:
-    """Plays the episodes of one call through an executor."""
+    """Plays the episodes of one call through an executor.
 
-    def __init__(self, executor: Executor, time_limit_s: float | None) -> None:
+    Args:
+        limits: None for an executor that cannot keep to any.
+    """
+
+    def __init__(self, executor: Executor, limits: Limits | None) -> None:
         self._executor = executor
-        self._time_limit_s = time_limit_s
+        self._limits = limits
         self._chunks: dict[int, Chunk] = {}
 
-    def why_not_batched(self, plans: list[EpisodePlan]) -> list[str | None]:
-        """For every plan the reason, or None; a job too, since it may try out a policy that dies or hangs."""
-        ids = [self._executor.submit(plan, time_limit_s=self._time_limit_s) for plan in plans]
-        answers: dict[int, str | None] = {}
+    def try_out(self, plans: list[EpisodePlan]) -> list[str | EpisodeFailure | None]:
+        """For every plan why it cannot be batched, None, or its failure where its policy hangs, twice.
+
+        A job too, since it may try out a policy that dies or hangs.
+        """
+        limit = None if self._limits is None else self._limits.start_s
+        ids = {self._executor.submit(plan, time_limit_s=limit): index for index, plan in enumerate(plans)}
+        answers: dict[int, str | EpisodeFailure | None] = {}
+        tried = [1] * len(plans)
         for event in self._executor.events():
+            index = ids.get(event.job_id)
+            if index is None:  # the rest of a call that ended with an error
+                continue
             if isinstance(event, JobDone):
-                answers[event.job_id] = event.result
+                answers[index] = event.result
+            elif isinstance(event, JobFailed) and event.reason != "hung":
+                answers[index] = f"it failed when it was tried out: {event.traceback}"
+            elif isinstance(event, JobFailed) and tried[index] == 1:
+                tried[index] += 1
+                ids[self._executor.submit(plans[index], time_limit_s=limit)] = index
             elif isinstance(event, JobFailed):
-                answers[event.job_id] = f"it failed when it was tried out: {event.traceback}"
-        return [answers[job_id] for job_id in ids]
+                text = f"A policy was not ready within evaluation.start_limit_s.\n{event.traceback}"
+                answers[index] = EpisodeFailure(plan=plans[index], traceback=text, attempts=tried[index])
+        return [answers[index] for index in range(len(plans))]
 
     def play(self, evaluation: _Evaluation, chunks: list[Chunk]) -> None:
         """Plays chunks to their end, and those that came to none again as long as it may help."""
@@ -276,12 +376,14 @@ class _Player:
             evaluation.receive(event.message)
         elif isinstance(event, JobFailed):
             for again in evaluation.fail(chunk, event):
-                self._submit(again)
+                self._submit(again, cost=math.inf)  # at once: if it fails for good, others may not be worth their time
+            for job_id, other in self._chunks.items():
+                if evaluation.is_hopeless(other.episodes[0][1]):
+                    self._executor.stop(job_id)
 
-    def _submit(self, chunk: Chunk) -> None:
-        # Side by side, the first of a chunk may be finished no sooner than the last.
-        limit = None if self._time_limit_s is None else self._time_limit_s * min(len(chunk.episodes), LANES)
-        self._chunks[self._executor.submit(chunk, cost=_agent_steps(chunk), time_limit_s=limit)] = chunk
+    def _submit(self, chunk: Chunk, cost: float | None = None) -> None:
+        limit = None if self._limits is None else self._limits.of(chunk)
+        self._chunks[self._executor.submit(chunk, cost=cost or agent_steps(chunk), time_limit_s=limit)] = chunk
 
 
 @contextlib.contextmanager
@@ -295,19 +397,3 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _agent_steps(chunk: Chunk) -> int:
-    """How long a chunk may take, in steps of one agent."""
-    return sum(_max_steps(plan.mission) * len(plan.assignments) for _, plan in chunk.episodes)
-
-
-@functools.cache
-def _max_steps(mission: MissionSpec) -> int:
-    """The length of a mission's episodes, or 0 where it cannot be known."""
-    if mission.max_steps is not None:
-        return mission.max_steps
-    try:
-        return max_steps(mission)
-    except Exception:  # variants that conflict raise whatever they like; playing the episode tells
-        return 0

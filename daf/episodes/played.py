@@ -4,10 +4,13 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
 from daf.bridge.missions import max_steps
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS, KeptRecords
+from daf.episodes.limits import Limits
 from daf.episodes.outcomes import EpisodeFailure, Outcome
 from daf.episodes.play import daf_play_episodes
 from daf.errors import DAFError
@@ -53,14 +56,22 @@ class Played:
         return failure_notes(self.failures, folder)
 
 
-def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
-    """Plays plans as `evaluation` says, on all workers, behind one progress bar."""
+def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan], folder: str | None = None) -> Played:
+    """Plays plans as `evaluation` says, on all workers, behind one progress bar.
+
+    Args:
+        folder: below the output folder, where `log_episodes` will write the records: until then they are kept there
+            as they come. None keeps none.
+    """
     evaluation = config.evaluation
+    kept = KeptRecords(Path(config.output_dir) / folder) if folder else None
     done = from_cache = 0
     with progress("evaluating", len(plans)) as advance:
 
         def on_episode(outcome: Outcome, cached: bool) -> None:
             nonlocal done, from_cache
+            if kept and isinstance(outcome, EpisodeRecord):
+                kept.add(outcome)
             done += 1
             from_cache += cached
             names = outcome.policies if isinstance(outcome, EpisodeRecord) else ("failed",)
@@ -71,19 +82,19 @@ def play_with_progress(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Playe
             backend=evaluation.backend,
             workers=evaluation.workers or worker_count(plans),
             cache=evaluation.cache,
-            time_limit_s=evaluation.time_limit_s,
+            limits=Limits(evaluation.time_limit_s, evaluation.start_limit_s),
             on_episode=on_episode,
         )
     return Played.of(outcomes, cached=from_cache)
 
 
-def play_matches(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
+def play_matches(config: DAFConfig, plans: Sequence[EpisodePlan], folder: str) -> Played:
     """Plays plans with `play_with_progress`.
 
     Raises:
         DAFError: there are plans, and not one could be played.
     """
-    played = play_with_progress(config, plans)
+    played = play_with_progress(config, plans, folder)
     if played.failures and not played.records:
         raise DAFError(f"no episode could be played. The first failed with:\n{played.failures[0].traceback}")
     return played
@@ -120,7 +131,7 @@ def log_episodes(
 ) -> None:
     """Keeps records as JSON lines, and failures with their tracebacks, below `folder`."""
     lines = [json.dumps(record.to_dict()) for record in records]
-    tracker.log_text("".join(f"{line}\n" for line in lines), f"{folder}/episodes.jsonl")
+    tracker.log_text("".join(f"{line}\n" for line in lines), f"{folder}/{RECORDS}")
     if failures:
         text = "\n".join(f"{failure.plan}\n{failure.traceback}" for failure in failures)
         tracker.log_text(text, f"{folder}/failures.txt")

@@ -1,13 +1,16 @@
 """What a process does that plays episodes."""
 
 import importlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from daf.bridge.episode import play_official
 from daf.bridge.imports import contained
-from daf.bridge.policies import registered_policies
+from daf.bridge.policies import full_class_path, registered_policies
+from daf.bridge.reads import watched, watching
 from daf.episodes.cache import EpisodeCache
 from daf.execution.executor import JobContext
 from daf.records import EpisodePlan, EpisodeRecord
@@ -70,7 +73,8 @@ def why_not_batched(plan: EpisodePlan) -> str | None:
     from daf.bridge import batched
 
     try:
-        return batched.why_not_batched(plan)
+        with _put_back(), watching(_class_paths([plan])):
+            return batched.why_not_batched(plan)
     except Exception as error:  # it fails again, and is reported, when it is played
         return f"it cannot be loaded: {error}"
 
@@ -80,14 +84,41 @@ def play_chunk(chunk: Chunk) -> Iterator[Finished]:
     cache = EpisodeCache(chunk.cache_dir) if chunk.cache_dir else None
     plans = dict(chunk.episodes)
     played = _play_batched(chunk) if chunk.backend == "batched" else _play_official(chunk)
-    for index, record in played:
+    for (index, record), reads in watched(_undisturbed(played), _class_paths(plans.values())):
         problem = None
         if cache:
             try:
-                cache.add(plans[index], record)
+                cache.add(plans[index], record, reads)
             except Exception as error:  # such as a full disk: no reason to lose the episode
                 problem = str(error)
         yield Finished(index=index, record=record, cache_problem=problem)
+
+
+def _class_paths(plans: Iterable[EpisodePlan]) -> set[str]:
+    return {full_class_path(spec.class_path) for plan in plans for spec in plan.policies}
+
+
+def _undisturbed[Item](played: Iterator[Item]) -> Iterator[Item]:
+    while True:
+        with _put_back():
+            item = next(played, None)
+        if item is None:
+            return
+        yield item
+
+
+@contextmanager
+def _put_back() -> Iterator[None]:
+    """Puts back what a policy may have changed and the next episode needs: the working directory, one torch thread."""
+    import torch
+
+    folder = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(folder)
+        if torch.get_num_threads() != 1:
+            torch.set_num_threads(1)
 
 
 def _play_official(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:

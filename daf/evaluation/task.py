@@ -111,6 +111,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
         objective=objective,
         tables=(evaluation_table(_summaries(played, config.level), played.missions, config.level),),
         notes=(*failure_notes(played.failures, "evaluation"), *timeout_notes(played.records), *replays),
+        failed=len(played.failures),
         records=played.records,
         failures=played.failures,
         policies=played.policies,
@@ -121,7 +122,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
 
 def _play(config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec]) -> _Played:
     plans = [plan for policy in policies for mission in missions for plan in plan_episodes(config, mission, policy)]
-    played = play_with_progress(config, plans)
+    played = play_with_progress(config, plans, "evaluation")
     return _Played(
         records=played.records,
         failures=played.failures,

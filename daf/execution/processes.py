@@ -25,13 +25,14 @@ import tempfile
 import time
 import traceback as tracebacks
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
+from daf.bridge.imports import main_file, take_main_from
 from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
@@ -39,6 +40,8 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THRE
 START_LIMIT_S = 300.0
 ABORT_LIMIT_S = 5.0
 LOG_TAIL_BYTES = 4_000
+LOG_BYTES = 2**26
+SECONDS_BETWEEN_LOOKS = 10.0
 BOOT = """
 import json, sys
 options = json.loads(sys.argv[1])
@@ -87,13 +90,22 @@ class ProcessExecutor(Executor):
         target: ``module:function``, called in a worker as ``function(payload, context)``.
         workers: number of processes.
         initializer: ``module:function``, called once in every new worker before its first job.
+        environment: variables of the workers; None stands for those of this process.
     """
 
-    def __init__(self, target: str, workers: int, *, initializer: str | None = None) -> None:
+    def __init__(
+        self,
+        target: str,
+        workers: int,
+        *,
+        initializer: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._target = target
         self._initializer = initializer
+        self._environment = environment
         self._size = workers
-        self._workers = [_Worker(target, initializer) for _ in range(workers)]
+        self._workers = [_Worker(target, initializer, environment) for _ in range(workers)]
         self._waiting: list[_Submitted] = []
         self._events: deque[Event] = deque()
         self._ids = itertools.count()
@@ -139,7 +151,7 @@ class ProcessExecutor(Executor):
         while self._waiting:
             worker = next((worker for worker in self._workers if worker.job is None), None)
             if worker is None and len(self._workers) < self._size:
-                worker = _Worker(self._target, self._initializer)
+                worker = _Worker(self._target, self._initializer, self._environment)
                 self._workers.append(worker)
             if worker is None:
                 return
@@ -150,10 +162,11 @@ class ProcessExecutor(Executor):
 
     def _collect(self, end: float) -> None:
         """Waits until a worker has something to say, is overdue, or `end` has come; takes what there is."""
-        nearest = min(end, *(worker.deadline for worker in self._workers))
-        timeout = None if nearest == math.inf else max(0.0, nearest - time.monotonic())
-        ready = wait([worker.connection for worker in self._workers], timeout)
+        now = time.monotonic()
+        nearest = min(end, now + SECONDS_BETWEEN_LOOKS, *(worker.deadline for worker in self._workers))
+        ready = wait([worker.connection for worker in self._workers], max(0.0, nearest - now))
         for worker in list(self._workers):
+            worker.trim_log()
             if worker.connection in ready:
                 self._receive(worker)
             elif time.monotonic() >= worker.deadline:
@@ -162,7 +175,7 @@ class ProcessExecutor(Executor):
     def _receive(self, worker: "_Worker") -> None:
         try:
             kind, value = worker.connection.recv()
-        except (EOFError, OSError):
+        except Exception:  # the end, or what no worker of ours would send
             self._lose(worker, "died")
             return
         job = worker.job
@@ -191,8 +204,9 @@ class _Worker:
 
     job: _Submitted | None
 
-    def __init__(self, target: str, initializer: str | None) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed in kill)
+    def __init__(self, target: str, initializer: str | None, environment: Mapping[str, str] | None) -> None:
+        # Written at its end, wherever that is; closed in `kill`.
+        self._log = tempfile.TemporaryFile("ab+")  # noqa: SIM115
         self.set_idle()
         self.connection, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
@@ -202,13 +216,14 @@ class _Worker:
             "lifeline": lifeline,
             "target": target,
             "initializer": initializer,
+            "main": main_file(),
         }
         self._process = subprocess.Popen(
             [sys.executable, "-c", BOOT, json.dumps(options)],
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
-            env={**os.environ, **ONE_THREAD},
+            env={**(os.environ if environment is None else environment), **ONE_THREAD},
             pass_fds=(theirs.fileno(), lifeline),
             process_group=0,  # the terminal's Ctrl-C passes it by, and its own children end with it
         )
@@ -226,6 +241,12 @@ class _Worker:
         self.job = None
         self.set_limit(math.inf)
         self._log_start = os.fstat(self._log.fileno()).st_size
+
+    def trim_log(self) -> None:
+        """Forgets what the process printed if that is too much for a disk."""
+        if os.fstat(self._log.fileno()).st_size > LOG_BYTES:
+            os.ftruncate(self._log.fileno(), 0)
+            self._log_start = 0
 
     def set_limit(self, seconds: float) -> None:
         """Sets how long the process may stay silent from now on."""
@@ -264,14 +285,17 @@ class _Worker:
         return os.pread(self._log.fileno(), size - start, start).decode(errors="replace")
 
 
-def worker_main(*, connection: int, lifeline: int, target: str, initializer: str | None) -> None:
+def worker_main(*, connection: int, lifeline: int, target: str, initializer: str | None, main: str | None) -> None:
     """The whole life of a worker process; the file descriptors are those that its parent handed down."""
     _end_with_parent(lifeline)
+    take_main_from(main)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     for descriptor in (connection, lifeline):
         os.set_inheritable(descriptor, False)
+    os.register_at_fork(after_in_child=lambda: _leave(connection))
+    _Process.is_worker = True
     if initializer:
         pkgutil.resolve_name(initializer)()
     function = pkgutil.resolve_name(target)
@@ -285,6 +309,22 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
             if kind == "job":  # a request to stop may come after the job's end
                 _perform(function, payload, job_id, parent)
                 gc.collect()
+
+
+class _Process:
+    is_worker = False
+
+
+def is_worker() -> bool:
+    """Whether this process is a worker of a `ProcessExecutor`."""
+    return _Process.is_worker
+
+
+def _leave(connection: int) -> None:
+    """Parts a copy of a worker that a job has forked from the worker's parent: it must not answer in its place."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, connection, inheritable=False)
+    os.close(nowhere)
 
 
 def _perform(function: Callable[[Any, JobContext], Any], payload: bytes, job_id: int, parent: Connection) -> None:

@@ -92,7 +92,7 @@ def _play(
     warn_about_untrained(policies, tracker)
     players = [*policies, *([idle] if config.analysis.success_threshold is None else [])]
     plans = [plan for mission in missions for policy in players for plan in plan_episodes(config, mission, policy)]
-    played = play_matches(config, plans)
+    played = play_matches(config, plans, "missions")
     log_episodes(tracker, "missions", played.records, played.failures)
     return played
 

@@ -6,6 +6,8 @@ from statistics import fmean
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.config.suggestions import nearest
+from daf.episodes.kept import KeptRecords
+from daf.episodes.limits import Limits
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes
 from daf.episodes.play import daf_play_episodes
@@ -61,8 +63,11 @@ def _solo_plans(config: DAFConfig) -> list[EpisodePlan]:
 def _play(
     config: DAFConfig, plans: Sequence[EpisodePlan], tracker: Tracker, folder: str, on_record: OnRecord
 ) -> list[EpisodeRecord]:
+    kept = KeptRecords(tracker.output_dir / folder)
+
     def on_episode(outcome: EpisodeRecord | EpisodeFailure, cached: bool) -> None:
         if isinstance(outcome, EpisodeRecord):
+            kept.add(outcome)
             on_record(outcome)
 
     evaluation = config.evaluation
@@ -70,7 +75,7 @@ def _play(
         plans,
         backend=evaluation.backend,
         cache=evaluation.cache,
-        time_limit_s=evaluation.time_limit_s,
+        limits=Limits(evaluation.time_limit_s, evaluation.start_limit_s),
         on_episode=on_episode,
     )
     played = Played.of(outcomes)

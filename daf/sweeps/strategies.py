@@ -1,9 +1,9 @@
 """Samplers and pruners by name, or any of Optuna's kind by class path."""
 
 import inspect
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
+from daf.bridge.imports import import_by_name, surviving
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 
@@ -79,13 +79,14 @@ def make_pruner(config: DAFConfig) -> "BasePruner":
 def _make[T](what: str, base: type[T], class_path: str, arguments: dict[str, Any], defaults: dict[str, Any]) -> T:
     where = f"sweep.{what}"
     try:
-        cls = pkgutil.resolve_name(class_path)
-    except (ImportError, AttributeError, ValueError) as error:
+        cls = import_by_name(class_path)
+    except (ImportError, AttributeError) as error:
         raise DAFConfigError([Problem(where, f"{class_path!r} cannot be imported: {error}.")]) from error
     if not (isinstance(cls, type) and issubclass(cls, base)):
         raise DAFConfigError([Problem(where, f"{class_path!r} is no {what} of Optuna's kind.")])
     taken = inspect.signature(cls).parameters
     try:
-        return cls(**{key: value for key, value in defaults.items() if key in taken} | arguments)
+        with surviving(f"making {class_path}"):
+            return cls(**{key: value for key, value in defaults.items() if key in taken} | arguments)
     except (TypeError, ValueError, ImportError) as error:
         raise DAFConfigError([Problem(f"{where}_kwargs", f"{class_path} refuses its arguments: {error}.")]) from error

@@ -1,6 +1,6 @@
 """Where a run keeps its checkpoints, on disk and in MLflow."""
 
-from daf.bridge.policies import file_digest
+from daf.bridge.file_digests import file_digest
 from daf.bridge.training import STATE_FILE
 from daf.records import TrainingOutcome
 from daf.tracking.tracker import Tracker

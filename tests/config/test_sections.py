@@ -31,10 +31,11 @@ def test_the_lists_that_are_derived() -> None:
     assert EXPERIMENT == ("mission", "variant", "policy", "optimizer", "training", "evaluation", "seed")
     assert {*EXPERIMENT, "objective", "task"} == OF_TRIALS
     assert {
+        "policy": {"trust", "trusted"},
         "output_dir": True,
         "tracking": True,
         "device": True,
-        "evaluation": {"workers", "cache", "time_limit_s", "replays"},
+        "evaluation": {"workers", "cache", "time_limit_s", "start_limit_s", "replays"},
         "sweep": True,
     } == FREE
     assert set(SAME_FOR_ALL_TRIALS) == {"output_dir", "tracking", "sweep", "objective"}

@@ -23,6 +23,12 @@ POLICY = PolicySpec(name="candidate", class_path="random")
 PLAN = EpisodePlan(mission=ARENA, policies=(POLICY,), assignments=(0, 0), seed=0)
 
 
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody's policies play in this process, as in a worker: starting another takes seconds."""
+    monkeypatch.setattr("daf.episodes.play.is_worker", lambda: True)
+
+
 def plans(seeds: range) -> list[EpisodePlan]:
     return [dataclasses.replace(PLAN, seed=seed) for seed in seeds]
 
@@ -354,7 +360,7 @@ def test_summary_and_clear(tmp_path: Path, record: EpisodeRecord) -> None:
         cache.add(dataclasses.replace(PLAN, seed=seed), dataclasses.replace(record, seed=seed))
     keep = tmp_path / "notes.json"
     keep.touch()
-    leftover = files(tmp_path)[0].with_suffix(".abc.tmp")
+    leftover = files(tmp_path)[0].with_name(".abc.partial")
     leftover.touch()
     summary = cache_summary(tmp_path)
     assert (summary.directory, summary.entries, summary.damaged) == (tmp_path, 3, 0)

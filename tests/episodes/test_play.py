@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from daf.episodes.limits import Limits, default_limit_s
 from daf.episodes.outcomes import EpisodeFailure, Outcome
 from daf.episodes.play import EpisodeWorkers, _Evaluation, _make_chunks, daf_play_episodes
 from daf.episodes.worker import Chunk
@@ -22,7 +23,7 @@ ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
 # How long a hanging episode is waited for. The others take a tenth of a second, on a quiet machine.
 LIMIT_S = 3.0
 TROUBLE = '''
-import os, signal, time
+import os, random, signal, sys, time
 from pathlib import Path
 import torch
 from mettagrid.policy.noop import NoopAgentPolicy, NoopPolicy
@@ -41,7 +42,28 @@ class Agent(NoopAgentPolicy):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.what == "hang":
                 loop_for_ever()
+            if self.what == "exit":
+                sys.exit(0)
+            if self.what == "exit at once":
+                os._exit(0)
+            if self.what == "interrupt":
+                raise KeyboardInterrupt
+            if self.what == "sleep":
+                time.sleep(1000)
+            if self.what == "misbehave":
+                misbehave(self.folder)
         return super().step(obs)
+
+def misbehave(folder):
+    os.chdir("/")
+    torch.set_num_threads(2)
+    random.seed(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.excepthook = print
+    print("x" * 1_000_000, file=sys.stderr)
+    sys.stdout.close()
+    if os.fork() == 0:
+        (folder / "forked").touch()
 
 def loop_for_ever():
     while True:
@@ -50,6 +72,8 @@ def loop_for_ever():
 class Trouble(MultiAgentPolicy):
     def __init__(self, info, what, folder, device="cpu"):
         super().__init__(info, device=device)
+        if what == "sleep at the start":
+            time.sleep(1000)
         self.what, self.folder = what, folder
 
     def agent_policy(self, agent_id):
@@ -147,7 +171,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> Disturbed:
     die_once, hang, *rest = daf_play_episodes(
         [*troubles, *batch_trouble(folder / "flag"), *PLANS],
         workers=2,
-        time_limit_s=LIMIT_S,
+        limits=Limits(LIMIT_S),
         on_episode=lambda outcome, _: came.append(outcome),
     )
     return Disturbed(folder=folder, came=came, die_once=die_once, hang=hang, batch=rest[:3], others=rest[3:])
@@ -170,7 +194,8 @@ def test_an_episode_whose_worker_is_killed_once_is_played_again(disturbed: Distu
     pids = {file.name.split("-")[0] for file in folder.iterdir()}
     assert len(pids) == 2
     record, again = timeless([disturbed.die_once, *daf_play_episodes([trouble("die once", folder)])])
-    assert record == again
+    # The folder is an argument, and holds more by now.
+    assert record == dataclasses.replace(again, policy_digests=record.policy_digests)
 
 
 def test_a_batch_whose_worker_is_killed_loses_no_episode(disturbed: Disturbed) -> None:
@@ -179,14 +204,62 @@ def test_a_batch_whose_worker_is_killed_loses_no_episode(disturbed: Disturbed) -
     assert timeless(disturbed.batch) == timeless(daf_play_episodes(batch_trouble(flag), backend="batched"))
 
 
-def test_an_episode_that_always_hangs_fails_after_two_retries(disturbed: Disturbed) -> None:
+def test_an_episode_that_always_hangs_fails_after_one_retry(disturbed: Disturbed) -> None:
     hung = failure(disturbed.hang)
-    assert hung.attempts == 3
+    assert hung.attempts == 2
     assert "loop_for_ever" in hung.traceback
     assert hung.reason == "The worker process was ended: no sign of life for 3 s."
     processes = {tuple(file.name.split("-")[:2]) for file in (disturbed.folder / "hang").iterdir()}
-    assert len(processes) == 3
+    assert len(processes) == 2
     assert {threads for _, threads in processes} == {"1"}
+
+
+@pytest.mark.slow
+def test_a_policy_can_end_its_own_episode_and_nothing_else(tmp_path: Path) -> None:
+    """On one process, which is a child where the policy is not CoGames' own."""
+    what = ("exit", "misbehave", "interrupt", "exit at once")
+    plans = [*(trouble(name, tmp_path / name) for name in what), plan("noop")]
+    before, handler = Path.cwd(), signal.getsignal(signal.SIGTERM)
+    ended, misbehaved, interrupted, died, noop = daf_play_episodes(plans, backend="official")
+    assert (Path.cwd(), signal.getsignal(signal.SIGTERM)) == (before, handler)
+    assert failure(ended).reason == "SystemExit: 0"
+    assert failure(interrupted).reason == "KeyboardInterrupt"
+    assert failure(died).reason == "The worker process died with exit code 0."
+    assert failure(died).attempts == 3
+    assert (tmp_path / "misbehave" / "forked").exists()
+    quiet, usual = timeless([misbehaved, noop])
+    assert (quiet.rewards, quiet.steps) == (usual.rewards, usual.steps)
+
+
+@pytest.mark.slow
+def test_a_policy_that_sleeps_is_not_waited_for(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    starting, playing = trouble("sleep at the start", tmp_path / "a"), trouble("sleep", tmp_path / "b")
+    plans = [starting, *(dataclasses.replace(playing, seed=seed) for seed in range(5))]
+    late, *hung = daf_play_episodes(plans, workers=2, limits=Limits(1.0, LIMIT_S))
+    assert failure(late).attempts == 2
+    assert "evaluation.start_limit_s" in failure(late).reason
+    assert "evaluation.time_limit_s" in caplog.text
+    reasons = [failure(outcome).reason for outcome in hung]
+    assert "no sign of life for 1 s" in reasons[0]
+    assert reasons[-1].startswith("It was not played")
+
+
+def test_the_limit_grows_with_the_mission() -> None:
+    short, long = (dataclasses.replace(ARENA, max_steps=steps) for steps in (20, 10_000))
+    assert default_limit_s(dataclasses.replace(plan("noop"), mission=short)) == 70
+    assert default_limit_s(dataclasses.replace(plan("noop"), mission=long)) == 5060
+
+
+def test_when_all_episodes_of_a_policy_hang_the_others_are_not_waited_for() -> None:
+    episodes = tuple(enumerate(plan("noop", seed) for seed in range(3)))
+    evaluation = _Evaluation([plan for _, plan in episodes], None)
+    chunks = [Chunk(episodes=(episode,), backend="official", cache_dir=None) for episode in episodes]
+    hung = JobFailed(job_id=0, reason="hung", traceback="no sign of life")
+    assert evaluation.fail(chunks[0], hung) == [chunks[0]]
+    assert not evaluation.is_hopeless(episodes[1][1])
+    assert evaluation.fail(chunks[0], hung) == []
+    assert evaluation.is_hopeless(episodes[1][1])
+    assert not evaluation.is_hopeless(plan("starter"))
 
 
 def test_an_exception_fails_its_episode_at_once(undisturbed: list[Outcome], disturbed: Disturbed) -> None:
@@ -222,9 +295,10 @@ def test_batched_refuses_what_it_cannot_play() -> None:
 
 def test_arguments_out_of_range_are_all_named() -> None:
     with pytest.raises(DAFConfigError) as error:
-        daf_play_episodes([], backend="fast", workers=0, cache="maybe", time_limit_s=0.0)  # type: ignore[arg-type]
-    keys = ("evaluation.backend", "evaluation.cache", "evaluation.workers", "evaluation.time_limit_s")
-    assert [problem.where for problem in error.value.problems] == list(keys)
+        daf_play_episodes([], backend="fast", workers=0, cache="maybe", limits=Limits(0.0, -1.0))  # type: ignore[arg-type]
+    names = ("backend", "cache", "workers", "time_limit_s", "start_limit_s")
+    keys = [f"evaluation.{name}" for name in names]
+    assert [problem.where for problem in error.value.problems] == keys
 
 
 def test_chunks_keep_all_workers_busy_and_hold_one_kind_each() -> None:

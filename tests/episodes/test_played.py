@@ -34,8 +34,8 @@ def test_slow_actions_and_missing_weights_are_noted(
 ) -> None:
     """Policies that play below their strength are not compared in silence."""
 
-    def slowly(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
-        played = play_with_progress(config, plans)
+    def slowly(config: DAFConfig, plans: Sequence[EpisodePlan], folder: str) -> Played:
+        played = play_with_progress(config, plans, folder)
         first, *others = played.records
         return replace(played, records=(replace(first, action_timeouts=(7,)), *others))
 

@@ -68,7 +68,7 @@ def test_many_missions(tiny: Load, tracker: Tracker) -> None:
 def test_the_level_of_the_config_is_that_of_the_intervals(
     tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def made_up(config: DAFConfig, plans: Sequence[EpisodePlan]) -> Played:
+    def made_up(config: DAFConfig, plans: Sequence[EpisodePlan], folder: str) -> Played:
         return Played.of(
             replace(made_up_episode(plan.seed, reward=plan.seed % 7), mission_name=plan.mission.name) for plan in plans
         )

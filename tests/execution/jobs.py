@@ -2,6 +2,7 @@
 
 import faulthandler
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +72,20 @@ def with_child(_: Any, context: JobContext) -> None:
         pass
 
 
+def fork(_: Any, context: JobContext) -> str:
+    """Returns twice, once in a copy of this process."""
+    return "copy" if os.fork() == 0 else "original"
+
+
+def stop_itself(_: Any, context: JobContext) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def send_garbage(_: Any, context: JobContext) -> None:
+    context._connection.send_bytes(b"garbage")  # type: ignore[attr-defined]
+    time.sleep(60)
+
+
 def interrupt(_: Any, context: JobContext) -> None:
     raise KeyboardInterrupt
 
@@ -94,4 +109,7 @@ ACTIONS: dict[str, Callable[[Any, JobContext], Any]] = {
     "hang": a_loop_that_never_ends,
     "with_child": with_child,
     "interrupt": interrupt,
+    "fork": fork,
+    "stop_itself": stop_itself,
+    "send_garbage": send_garbage,
 }

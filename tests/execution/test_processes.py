@@ -1,5 +1,6 @@
 """Worker processes: what comes back, what survives, what is left behind."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -104,6 +105,40 @@ def test_a_job_that_hangs_is_ended_and_says_where_it_was() -> None:
     assert "0.5 s" in failed.traceback
     assert "a_loop_that_never_ends" in failed.traceback
     assert done == JobDone(job_id=1, result="next")
+
+
+def test_a_stopped_process_is_ended_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daf.execution.processes.ABORT_LIMIT_S", 0.1)
+    failed, done = run(("stop_itself", 0), ("echo", "next"), time_limit_s=0.5)
+    assert isinstance(failed, JobFailed)
+    assert failed.reason == "hung"
+    assert done == JobDone(job_id=1, result="next")
+
+
+def test_a_copy_that_a_job_forked_answers_nobody() -> None:
+    assert run(("fork", 0), ("echo", 1), ("echo", 2)) == [
+        JobDone(job_id=0, result="original"),
+        JobDone(job_id=1, result=1),
+        JobDone(job_id=2, result=2),
+    ]
+
+
+def test_a_process_that_sends_what_is_no_message_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daf.execution.processes.ABORT_LIMIT_S", 0.1)
+    failed, done = run(("send_garbage", 0), ("echo", 1))
+    assert isinstance(failed, JobFailed)
+    assert failed.reason == "died"
+    assert done == JobDone(job_id=1, result=1)
+
+
+def test_what_a_job_prints_does_not_fill_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daf.execution.processes.LOG_BYTES", 1_000)
+    with pool() as running:
+        for text in ("x" * 10_000, "y"):
+            running.submit(("print", text))
+        assert all(isinstance(event, JobDone) for event in running.events())
+        (worker,) = running._workers
+        assert os.fstat(worker._log.fileno()).st_size < 1_000
 
 
 def test_messages_restart_the_time_limit() -> None:

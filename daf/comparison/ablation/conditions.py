@@ -7,14 +7,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from daf.bridge.episode import policy_interface
 from daf.bridge.missions import why_unplayable
-from daf.bridge.policies import load_policy
 from daf.bridge.weights import zero_weights
 from daf.config.explain import explain_validation
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
 from daf.errors import DAFConfigError, Problem
+from daf.execution.loading import has_network
 from daf.records import MissionSpec, PolicySpec, digest
 from daf.tracking.tracker import Tracker
 
@@ -102,6 +101,8 @@ def _with_set_values(config: DAFConfig, off: Parts, parts: Sequence[DAFPartConfi
         for part in parts:
             for key, value in part.set.items():
                 _set(data, key, policy_from_text(value) if key == "policy" else value)
+        for key in ("trust", "trusted"):  # another policy may do no less
+            data["policy"].setdefault(key, getattr(config.policy, key))
         return DAFConfig.model_validate(data)
     except ValidationError as error:
         problems = [Problem(where, f"{found.where}: {found.what}", found.hint) for found in explain_validation(error)]
@@ -141,7 +142,7 @@ def _why_unplayable(mission: MissionSpec, policy: PolicySpec) -> str | None:
     why = why_unplayable(mission)
     if why is None:
         try:
-            load_policy(policy_interface(mission), policy)
+            has_network(mission, policy)
         except Exception as error:  # a policy is anybody's code
             why = f"the policy cannot be loaded: {error}"
     return why

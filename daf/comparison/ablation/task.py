@@ -96,7 +96,7 @@ def _play(conditions: Sequence[Condition], config: DAFConfig, tracker: Tracker) 
         for policy in condition.policies
         for plan in plan_episodes(config, mission, policy)
     ]
-    played = play_matches(config, plans)
+    played = play_matches(config, plans, "ablation")
     log_episodes(tracker, "ablation", played.records, played.failures)
     if not played.seeds:
         reasons = dict.fromkeys(f"{failure.plan.policies[0].name}: {failure.reason}" for failure in played.failures)

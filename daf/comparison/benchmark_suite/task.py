@@ -99,7 +99,7 @@ def _play(
     missions: Sequence[MissionSpec], policies: Sequence[PolicySpec], config: DAFConfig, tracker: Tracker
 ) -> Played:
     plans = [plan for mission in missions for policy in policies for plan in plan_episodes(config, mission, policy)]
-    played = play_matches(config, plans)
+    played = play_matches(config, plans, "benchmark")
     log_episodes(tracker, "benchmark", played.records, played.failures)
     return played
 

@@ -114,12 +114,12 @@ def _play(missions: Sequence[MissionSpec], config: DAFConfig, tracker: Tracker) 
     warn_about_untrained(policies, tracker)
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.tournament.seeds)
     make_plan = planner(config)
-    solo = play_matches(config, solo_plans(missions, policies, seeds, make_plan))
+    solo = play_matches(config, solo_plans(missions, policies, seeds, make_plan), "tournament")
     failed = {failure.plan.policies[0].name: failure.reason for failure in solo.failures}
     entrants = [policy for policy in policies if policy.name not in failed]
     if len(entrants) < 2:
         raise DAFError(f"fewer than two policies can finish a match. {'; '.join(disqualification_notes(failed))}")
-    mixed = play_matches(config, pair_plans(missions, entrants, seeds, make_plan))
+    mixed = play_matches(config, pair_plans(missions, entrants, seeds, make_plan), "tournament")
     names = tuple(policy.name for policy in entrants)
     return _PlayedSeason(solo=solo, mixed=mixed, entrants=names, disqualified=failed)
 

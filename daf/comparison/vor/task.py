@@ -53,7 +53,7 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     plans = pickup_plans(config)
     warn_about_untrained(plans[0].policies, tracker)
     candidate, *pool = (policy.name for policy in plans[0].policies)
-    played = play_matches(config, plans)
+    played = play_matches(config, plans, "vor")
     log_episodes(tracker, "vor", played.records, played.failures)
     seeds = set(played.seeds)
     if not seeds:

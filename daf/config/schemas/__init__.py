@@ -4,7 +4,7 @@ Defaults live in `conf/`. Only what a user writes item by item, where no YAML of
 here: a policy in a list, a swept parameter, a part of an ablation.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import StringConstraints, model_validator
 
@@ -97,6 +97,13 @@ class DAFConfig(Schema):
     output_dir: Text
 
     @model_validator(mode="after")
+    def _trust_counts_for_every_policy(self) -> "DAFConfig":
+        if self.policy.trust or self.policy.trusted:
+            # It is frozen, but for its own validators, which must return the same object.
+            self.__dict__.update({name: _trusting(value, self.policy) for name, value in self})
+        return self
+
+    @model_validator(mode="after")
     def _pruning_fits_the_objective(self) -> "DAFConfig":
         if len(self.objective.metric) > 1 and (self.sweep.pruner or self.sweep.patience):
             raise ValueError("sweep.pruner and sweep.patience need a single objective.metric")
@@ -124,3 +131,14 @@ class DAFConfig(Schema):
             difficulty=self.mission.difficulty,
             without_rewards=self.variant.without_rewards,
         )
+
+
+def _trusting(node: Any, policy: DAFPolicyConfig) -> Any:
+    """A part of the config in which every policy may do what `policy` may."""
+    if isinstance(node, DAFPolicyConfig):
+        return node.trusting(policy)
+    if isinstance(node, Schema):
+        return node.model_copy(update={name: _trusting(value, policy) for name, value in node})
+    if isinstance(node, tuple):
+        return tuple(_trusting(item, policy) for item in node)
+    return {key: _trusting(value, policy) for key, value in node.items()} if isinstance(node, dict) else node

@@ -98,5 +98,6 @@ class DAFEvaluationConfig(Schema):
     workers: Count | None
     max_action_time_ms: Count
     time_limit_s: Positive | None
+    start_limit_s: Positive
     replays: bool
     cache: Literal["off", "read", "on"]

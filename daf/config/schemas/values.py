@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from daf.config.names import mission_name, mission_pattern, policy_class_path, variant_name
+from daf.config.names import mission_name, mission_pattern, variant_name
 
 
 def _not_a_bool(value: object) -> object:
@@ -25,7 +25,6 @@ EpisodeMetric = Annotated[str, StringConstraints(pattern=r"^(reward|steps|(game|
 MissionName = Annotated[Text, AfterValidator(mission_name)]
 MissionPattern = Annotated[Text, AfterValidator(mission_pattern)]
 VariantName = Annotated[Text, AfterValidator(variant_name)]
-PolicyClass = Annotated[Text, AfterValidator(policy_class_path)]
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Level = Annotated[Real, Field(gt=0.5, lt=1)]
 #: A name that becomes a part of a key, in the characters that MLflow takes there.

@@ -1,0 +1,60 @@
+"""Somebody else's policies are loaded in a process of their own first: what ends that process does not end this one."""
+
+import pkgutil
+from typing import Any
+
+from daf.bridge.bundles import clean_environment
+from daf.bridge.episode import policy_interface
+from daf.bridge.policies import brings_code, is_cogames_own, load_policy
+from daf.errors import DAFError
+from daf.execution.executor import JobContext, JobDone, JobFailed
+from daf.execution.processes import ProcessExecutor
+from daf.records import MissionSpec, PolicySpec
+
+LOAD_LIMIT_S = 300.0
+
+
+def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
+    """Loads a policy for a mission, here if it is CoGames' own, and says whether it has a network.
+
+    Raises:
+        Exception: whatever the policy raises.
+        DAFError: it fails, ends its process or hangs in the process that it is loaded in.
+    """
+    return bool(where_it_belongs(policy, f"{__name__}:load", mission, policy))
+
+
+def where_it_belongs(policy: PolicySpec, function: str, *arguments: Any) -> Any:
+    """What ``module:function`` returns: here for CoGames' own policy, in a process of its own for anybody else's.
+
+    Raises:
+        Exception: whatever it raises here.
+        DAFError: it raises, ends its process or hangs there; the message says which.
+    """
+    foreign = brings_code(policy)
+    if is_cogames_own(policy.class_path) and not foreign:
+        return pkgutil.resolve_name(function)(*arguments)
+    with ProcessExecutor(f"{__name__}:call", 1, environment=clean_environment() if foreign else None) as executor:
+        executor.submit((function, arguments), time_limit_s=LOAD_LIMIT_S)
+        event = next(iter(executor.events()))
+    if isinstance(event, JobFailed):
+        raise DAFError(" ".join(event.traceback.strip().splitlines()[:2]))
+    assert isinstance(event, JobDone), "a plain function reports nothing"
+    result, error = event.result
+    if error is not None:
+        raise DAFError(error)
+    return result
+
+
+def call(payload: tuple[str, tuple[Any, ...]], context: JobContext) -> tuple[Any, str | None]:
+    """What the process does: the result and no error, or no result and what went wrong."""
+    function, arguments = payload
+    try:
+        return pkgutil.resolve_name(function)(*arguments), None
+    except Exception as error:  # a policy is anybody's code
+        return None, str(error) or type(error).__name__
+
+
+def load(mission: MissionSpec, policy: PolicySpec) -> bool:
+    """Loads a policy here; whether it has a network."""
+    return load_policy(policy_interface(mission), policy).network() is not None
