@@ -21,7 +21,7 @@ from daf.errors import DAFConfigError, Problem
 from daf.execution.loading import has_network
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
-from daf.tracking.store import is_run_id
+from daf.tracking.store import is_run_id, tracking_problems
 
 LEAST_FREE_GIB = 1.0
 
@@ -67,6 +67,7 @@ def daf_check_environment(config: DAFConfig) -> EnvironmentCheckResult:
 
 def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     found = daf_check_files(config) + daf_check_disk_space(config) + daf_check_cuda_availability(config)
+    found += EnvironmentCheckResult(tuple(tracking_problems(config.tracking.uri, config.tracking.experiment)))
     found += EnvironmentCheckResult((*task.problems(config), *(pool_problems(config) if _needs_pool(config) else ())))
     if found.passed:
         found += daf_check_mission_configs(config)
@@ -159,8 +160,10 @@ def daf_check_mission_configs(config: DAFConfig) -> EnvironmentCheckResult:
 def daf_check_policies(config: DAFConfig) -> EnvironmentCheckResult:
     """Every policy must load on a mission that can be built, and the one to be trained must have a network."""
     task = find_task(config.task)
-    mission = next(iter(_missions(config, task)))
-    return EnvironmentCheckResult(tuple(_unusable_policies(_policies(config, task), mission, task.trains(config))))
+    missions = list(_missions(config, task))
+    if not missions:  # a task that plays nothing
+        return EnvironmentCheckResult()
+    return EnvironmentCheckResult(tuple(_unusable_policies(_policies(config, task), missions[0], task.trains(config))))
 
 
 def _unusable_policies(policies: Iterable[KeyedPolicy], mission: MissionSpec, trains: bool) -> Iterator[Problem]:

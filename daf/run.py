@@ -75,12 +75,12 @@ def _tracked(
     config: "DAFConfig", name: str, overrides: Sequence[str], parent_run_id: str | None = None
 ) -> "Iterator[Tracker]":
     """An MLflow run in the config's store, with where it comes from, and the output folder."""
-    from daf.tracking import Tracker, log_provenance, open_store
+    from daf.tracking import Tracker, log_provenance, open_tidied
 
-    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
+    store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     output_dir.mkdir(parents=True, exist_ok=True)
-    with Tracker(client, experiment_id, name, output_dir, parent_run_id=parent_run_id) as tracker:
+    with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
         log_provenance(tracker, config, overrides)
         yield tracker
 

@@ -108,7 +108,8 @@ class _Engine[Subject]:
                     stop_if_interrupted()
         finally:
             if self._active:
-                self._abandon()
+                with interrupt_deferred():  # a second Ctrl-C
+                    self._abandon()
 
     def _abandon(self) -> None:
         """After an error or Ctrl-C: ends what still runs. The study keeps such trials for the next time."""

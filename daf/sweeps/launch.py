@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
@@ -18,6 +17,7 @@ from daf.sweeps.engine import run_jobs, run_trials
 from daf.sweeps.jobs import CheckJob, TrialJob
 from daf.sweeps.judge import Confirmation
 from daf.sweeps.live import live_view
+from daf.sweeps.mlflow_runs import sweep_run
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.results import SweepResult
 from daf.sweeps.space import Compose, Space
@@ -25,11 +25,7 @@ from daf.sweeps.status import read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
 from daf.tracking.provenance import log_provenance
-from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 #: Runs trials elsewhere than on this machine's workers, such as on a Hydra launcher.
 MakeExecutor = Callable[[StoredStudy], Executor]
@@ -65,8 +61,8 @@ def daf_launch_sweep(
         stored, space = _open_study(config, compose, lambda checked: _check_in_worker(pool, checked))
         output_dir = Path(config.output_dir).absolute()
         output_dir.mkdir(parents=True, exist_ok=True)
-        with closing(stored), _parent_run(stored, config, output_dir) as tracker:
-            if stored.facts.parent_run_id != tracker.run_id:
+        with closing(stored), sweep_run(stored, output_dir) as tracker:
+            if tracker.is_new:
                 _describe(tracker, stored, overrides)
             request = SweepRequest(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
             try:
@@ -100,29 +96,10 @@ def _check_in_worker(pool: Executor, config: DAFConfig) -> list[Problem]:
     return problems
 
 
-def _parent_run(stored: StoredStudy, config: DAFConfig, output_dir: Path) -> Tracker:
-    """The sweep's MLflow run: a new one, or the one that the study was begun under."""
-    client, experiment_id = open_store(config.tracking.uri, config.tracking.experiment)
-    before = stored.facts.parent_run_id
-    known = before if before and _run_exists(client, before) else None
-    return Tracker(client, experiment_id, f"sweep {stored.name}", output_dir, run_id=known)
-
-
 def _describe(tracker: Tracker, stored: StoredStudy, overrides: Sequence[str]) -> None:
-    """Logs what a new run of a sweep is, and notes it with the study."""
+    """Logs what a new run of a sweep is."""
     log_provenance(tracker, stored.config, overrides)
     tracker.set_tags({"daf.sweep": stored.name})
-    stored.record(parent_run_id=tracker.run_id)
-
-
-def _run_exists(client: "MlflowClient", run_id: str) -> bool:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = client.get_run(run_id)
-    except MlflowException:
-        return False
-    return bool(run.info.lifecycle_stage == "active")
 
 
 def _work(

@@ -1,10 +1,11 @@
 """Which process runs a trial, so that others can tell whether it still does."""
 
 import os
-import socket
 import time
 import uuid
 from collections.abc import Mapping
+
+from daf.execution.alive import ProcessName, this_process
 
 #: Seconds without a heartbeat until a process on another machine counts as dead.
 DEAD_AFTER_S = 300.0
@@ -14,9 +15,8 @@ _AT_WORK: set[str] = set()
 
 def new_owner() -> str:
     """A name for what runs trials in this process from now on: host, process id, its start, and a random word."""
-    import psutil
-
-    owner = f"{socket.gethostname()} {os.getpid()} {psutil.Process().create_time():.2f} {uuid.uuid4().hex[:8]}"
+    process = this_process()
+    owner = f"{process.machine} {process.pid} {process.started:.2f} {uuid.uuid4().hex[:8]}"
     _AT_WORK.add(owner)
     return owner
 
@@ -33,16 +33,10 @@ def is_dead(owner: str | None, heartbeats: Mapping[str, float]) -> bool:
         owner: from `new_owner`; None is nobody, and dead.
         heartbeats: owner to its last heartbeat, in seconds since the epoch.
     """
-    import psutil
-
     if not owner:
         return True
     host, pid, started, _ = owner.rsplit(" ", 3)
-    if host != socket.gethostname():
+    process = ProcessName(host, int(pid), float(started))
+    if not process.is_here():
         return time.time() - heartbeats.get(owner, 0.0) > DEAD_AFTER_S
-    try:
-        if f"{psutil.Process(int(pid)).create_time():.2f}" != started:
-            return True
-    except psutil.NoSuchProcess:
-        return True
-    return int(pid) == os.getpid() and owner not in _AT_WORK
+    return process.is_gone() or (process.pid == os.getpid() and owner not in _AT_WORK)

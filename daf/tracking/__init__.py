@@ -7,8 +7,9 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from daf.tracking.begin import open_tidied
     from daf.tracking.provenance import log_provenance
-    from daf.tracking.store import open_store, tracking_uri, ui_command
+    from daf.tracking.store import open_store, tracking_problems, tracking_uri, ui_command
     from daf.tracking.tracker import Tracker, metric_name
 
 _HOMES = {
@@ -16,10 +17,21 @@ _HOMES = {
     "log_provenance": "provenance",
     "metric_name": "tracker",
     "open_store": "store",
+    "open_tidied": "begin",
+    "tracking_problems": "store",
     "tracking_uri": "store",
     "ui_command": "store",
 }
-__all__ = ["Tracker", "log_provenance", "metric_name", "open_store", "tracking_uri", "ui_command"]
+__all__ = [
+    "Tracker",
+    "log_provenance",
+    "metric_name",
+    "open_store",
+    "open_tidied",
+    "tracking_problems",
+    "tracking_uri",
+    "ui_command",
+]
 
 
 def __getattr__(name: str) -> Any:

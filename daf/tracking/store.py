@@ -1,18 +1,40 @@
 """Where runs are kept: the tracking store's address, and how it is opened."""
 
-import contextlib
 import logging
 import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daf.errors import DAFError
+from daf.errors import DAFConfigError, Problem
 from daf.execution.interrupts import interrupt_deferred
 from daf.redaction import redactor
+from daf.tracking.addresses import (
+    ANSWER_S,
+    LOCKED_S,
+    WrongAddressError,
+    check_address,
+    deleted_experiment,
+    sqlite_file,
+    within,
+)
+from daf.tracking.deliver import reason
+from daf.tracking.names import folder_name
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+#: Where MLflow's other tools look for the address.
+VARIABLE = "MLFLOW_TRACKING_URI"
+SQLITE = "sqlite:///"
+LOCK = ".daf-store.lock"
+QUIET = {
+    "mlflow": logging.WARNING,
+    "mlflow.store.db.utils": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "sqlalchemy.pool": logging.CRITICAL,
+    "urllib3.connectionpool": logging.ERROR,
+}
 
 
 def project_dir() -> Path:
@@ -22,15 +44,62 @@ def project_dir() -> Path:
 
 
 def tracking_uri(uri: str | None) -> str:
-    """The configured address, or the embedded SQLite store as an absolute one."""
-    return uri or f"sqlite:///{project_dir() / 'mlruns' / 'mlflow.db'}"
+    """The configured address, else that of ``MLFLOW_TRACKING_URI``, else the embedded SQLite store; files absolute."""
+    address = uri or os.environ.get(VARIABLE) or f"sqlite:///{project_dir() / 'mlruns' / 'mlflow.db'}"
+    path, slashes = address.removeprefix(SQLITE), address.startswith(SQLITE)
+    is_relative = slashes and path and not path.startswith(("/", ":", "?", "file:"))
+    return f"{SQLITE}{Path.cwd() / path}" if is_relative else address
+
+
+def address_key(uri: str | None) -> str:
+    """Where the address comes from: the config's key, or the environment's variable."""
+    return VARIABLE if not uri and os.environ.get(VARIABLE) else "tracking.uri"
 
 
 def ui_command(uri: str | None) -> str:
-    """The command that shows the runs of a store in a browser."""
-    if uri is None and (project_dir() / "scripts" / "mlflow-ui").is_file():
+    """The command that shows the runs of a store in a browser, or the address of a server that does."""
+    address = redactor().text(tracking_uri(uri))
+    if address_key(uri) == "tracking.uri" and uri is None and (project_dir() / "scripts" / "mlflow-ui").is_file():
         return "./scripts/mlflow-ui"
-    return f"mlflow ui --backend-store-uri {redactor().text(tracking_uri(uri))}"
+    return address if address.startswith("http") else f"mlflow ui --backend-store-uri {address}"
+
+
+def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
+    """What is wrong with a store, as far as it shows without making anything there; it takes seconds at most."""
+    try:
+        address = tracking_uri(uri)
+        if address.startswith("http"):
+            check_address(address, experiment)
+            within(ANSWER_S, lambda: _experiment_of(_client(address), experiment))
+        else:
+            _check_calmly(address, experiment)
+    except WrongAddressError as error:
+        return [error.problem(address_key(uri))]
+    except Exception as error:  # a server may answer anything
+        return [_unopened(uri, error)]
+    return []
+
+
+def _check_calmly(address: str, experiment: str) -> None:
+    """Another process may be making the database at this moment: then its lock is waited for."""
+    try:
+        check_address(address, experiment)
+    except WrongAddressError:
+        path = sqlite_file(address)
+        if path is None or not (path.parent / LOCK).exists():
+            raise
+        from filelock import FileLock, Timeout
+
+        try:
+            with FileLock(path.parent / LOCK, timeout=LOCKED_S):
+                check_address(address, experiment)
+        except Timeout as error:
+            raise WrongAddressError(f"another process is making {path} for long.") from error
+
+
+def _unopened(uri: str | None, error: Exception) -> Problem:
+    address = redactor().text(tracking_uri(uri))
+    return Problem(address_key(uri), f"the tracking store {address} cannot be opened: {reason(error).rstrip('.')}.")
 
 
 def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
@@ -40,44 +109,58 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
 
     Returns:
         A client and the experiment's id.
+
+    Raises:
+        DAFConfigError: there is no store at the address, or its experiment was deleted.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # By default a server that is not there is waited for during four minutes at every call. The tracker retries itself.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-    from filelock import FileLock
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    # Its migrations tell the terminal about every table.
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
     address = tracking_uri(uri)
-    folder = _sqlite_folder(address)
-    lock = contextlib.nullcontext() if folder is None else FileLock(folder / ".daf-store.lock")
     try:
+        if not address.startswith("http"):
+            _check_calmly(address, experiment)
+        path = sqlite_file(address)
+        if path is None:
+            return within(ANSWER_S, lambda: _opened(address, experiment, None))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        from filelock import FileLock
+
         # Interrupted halfway, a migration may swallow Ctrl-C or keep the database locked.
-        with interrupt_deferred(), lock:
-            client = MlflowClient(address, registry_uri=address)
-            found = client.get_experiment_by_name(experiment)
-            if found is not None and found.lifecycle_stage == "deleted":
-                hint = "restore it in MLflow, or give another tracking.experiment"
-                raise DAFError(f"the experiment {experiment!r} was deleted: {hint}")
-            if found is not None:
-                return client, str(found.experiment_id)
-            artifacts = (folder / "artifacts" / experiment).as_uri() if folder else None
-            return client, str(client.create_experiment(experiment, artifact_location=artifacts))
-    except MlflowException as error:
-        raise DAFError(f"cannot open the tracking store {redactor().text(address)}: {error.message}") from error
+        with interrupt_deferred(), FileLock(path.parent / LOCK):
+            return _opened(address, experiment, path.parent)
+    except WrongAddressError as error:
+        raise DAFConfigError([error.problem(address_key(uri))]) from error
+    except Exception as error:  # MLflow, its databases and servers raise what they like
+        raise DAFConfigError([_unopened(uri, error)]) from error
 
 
-def _sqlite_folder(address: str) -> Path | None:
-    if not address.startswith("sqlite:///"):
-        return None
-    folder = Path(address.removeprefix("sqlite:///")).parent.resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _opened(address: str, experiment: str, folder: Path | None) -> tuple["MlflowClient", str]:
+    client = _client(address)
+    found = _experiment_of(client, experiment)
+    if found is not None:
+        return client, found
+    artifacts = (folder / "artifacts" / folder_name(experiment)).as_uri() if folder else None
+    return client, str(client.create_experiment(experiment, artifact_location=artifacts))
+
+
+def _client(address: str) -> "MlflowClient":
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # By default a server that is not there is waited for during minutes at every call. The tracker retries itself.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
+    from mlflow import MlflowClient
+
+    # Migrations tell the terminal about every table, and what a database or a server refuses is told by the tracker.
+    for name, level in QUIET.items():
+        logging.getLogger(name).setLevel(level)
+    return MlflowClient(address, registry_uri=address)
+
+
+def _experiment_of(client: "MlflowClient", name: str) -> str | None:
+    """The id of an experiment that is there and not deleted."""
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "deleted":
+        raise deleted_experiment(name)
+    return None if found is None else str(found.experiment_id)
 
 
 def is_run_id(text: str) -> bool:

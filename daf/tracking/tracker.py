@@ -1,38 +1,44 @@
-"""Everything that touches MLflow."""
+"""One run in MLflow, as the rest of DAF writes it."""
 
+import atexit
+import contextlib
 import json
 import logging
-import queue
-import re
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from daf.errors import DAFError, DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
 from daf.redaction import redactor
 from daf.results import ResultTable
+from daf.tracking.abandoned import process_tags
+from daf.tracking.courier import Courier
+from daf.tracking.deliver import Entry, Kind, reason
+from daf.tracking.names import NAME_LENGTH, Keys, artifact_path, finite, legal_text, legal_value
+from daf.tracking.undelivered import Delivered, Keeper
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
 
-#: Limits of MLflow's `log_batch`.
-METRICS_PER_BATCH, PARAMS_PER_BATCH, PARAM_LENGTH = 1000, 100, 6000
-ATTEMPTS = 5
-
 
 class Tracker:
     """One MLflow run, and its copy on disk.
 
     Metrics and files are delivered by a thread of the tracker's own, so that a slow or broken store never holds up or
-    ends the work: what cannot be delivered after `ATTEMPTS` tries is kept in ``<output_dir>/undelivered.jsonl`` and
-    counted in `undelivered`. Every metric also goes to ``<output_dir>/metrics.jsonl`` at once.
+    ends the work: what cannot be delivered is kept in ``<output_dir>/undelivered.jsonl``, told, and delivered with the
+    next run against the same store. Every metric also goes to ``<output_dir>/metrics.jsonl`` at once.
 
     Use it as a context manager: the run ends as FINISHED, as KILLED after Ctrl-C, or as FAILED after any other error.
+
+    Attributes:
+        is_new: whether it began the run, and does not go on with it.
+        delivered: what earlier runs had left and this one's start brought to MLflow.
     """
 
     def __init__(
@@ -44,68 +50,123 @@ class Tracker:
         *,
         parent_run_id: str | None = None,
         run_id: str | None = None,
+        delivered: Sequence[Delivered] = (),
     ) -> None:
+        """Begins a run, or goes on with one.
+
+        Raises:
+            DAFError: the store takes no run, or the folder no file.
+        """
         self.client = client
         self.experiment_id = experiment_id
         self.output_dir = output_dir
-        self.undelivered = 0
+        self.delivered = delivered
+        self.is_new = run_id is None
         self._redactor = redactor()
-        tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
-        self._metrics_file = (output_dir / "metrics.jsonl").open("a", buffering=1)
-        self._queue: queue.Queue[tuple[str, Any] | None] = queue.Queue()
-        self._patient = True
-        self._thread = threading.Thread(target=self._deliver_all, name="daf-tracker", daemon=True)
+        self._closed = False
+        self._keys = {"metrics": Keys(), "params": Keys(), "tags": Keys()}
+        self._metrics_file = _opened(output_dir / "metrics.jsonl")
+        tags = process_tags() | ({"mlflow.parentRunId": parent_run_id} if parent_run_id else {})
         with interrupt_deferred() as stop_if_interrupted:
-            if run_id:
-                client.update_run(run_id, status="RUNNING")
-            self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
-            self._thread.start()
+            self.run_id: str = self._begin(run_id, legal_value(name, NAME_LENGTH), tags)
+            self._courier = Courier(client, Keeper(output_dir, client.tracking_uri, self.run_id))
+            self._courier.start()
+            atexit.register(self._close_at_exit)
             try:
                 stop_if_interrupted()
             except KeyboardInterrupt:
-                self.close("KILLED")
+                self._close_told("KILLED")
                 raise
+
+    def _begin(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> str:
+        """Begins or reopens the run, and returns its id."""
+        from mlflow.entities import RunTag
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if run_id is None:
+                return str(self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags)).info.run_id)
+            self.client.update_run(run_id, status="RUNNING")
+            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        except MlflowException as error:
+            self._metrics_file.close()
+            raise DAFError(f"MLflow takes no run: {reason(error)}") from error
+        return run_id
+
+    @property
+    def undelivered(self) -> int:
+        """Number of entries that MLflow did not take, and that are kept on disk."""
+        return self._courier.undelivered
 
     def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if error is None:
-            self.close("FINISHED")
-        elif isinstance(error, KeyboardInterrupt | DAFInterruptedError):
-            self.close("KILLED")
-        else:
-            self.set_tags({"daf.error": f"{type(error).__name__}: {error}"})
-            self.close("FAILED")
+        # A second Ctrl-C waits until the end of the first is written down.
+        with interrupt_deferred():
+            if error is None:
+                self.close("FINISHED")
+            elif isinstance(error, KeyboardInterrupt | DAFInterruptedError):
+                self._close_told("KILLED")
+            else:
+                self.set_tags({"daf.error": f"{type(error).__name__}: {error}"})
+                self._close_told("FAILED")
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Logs parameters under dotted keys; secrets are blanked."""
-        clean = {legal_key(key): self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
-        self._queue.put(("params", clean))
+        self._put("params", self._legal("params", params))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
-        """Logs numbers at a step (agent steps in training). NaN and infinity are left out."""
-        finite = {key: float(value) for key, value in metrics.items() if abs(float(value)) < float("inf")}
+        """Logs numbers at a step (agent steps in training). NaN, infinity and what is no number are left out."""
+        numbers = {key: number for key, value in metrics.items() if (number := finite(value)) is not None}
         now = int(time.time() * 1000)
-        self._metrics_file.write(json.dumps({"step": step, "time_ms": now, "metrics": finite}) + "\n")
-        self._queue.put(("metrics", [(key, value, now, step) for key, value in finite.items()]))
+        self._write_metrics({"step": step, "time_ms": now, "metrics": numbers})
+        keys = self._keys["metrics"].of(numbers)
+        self._put("metrics", [(keys[key], value, now, int(step)) for key, value in numbers.items()])
+
+    def _write_metrics(self, line: Mapping[str, Any]) -> None:
+        """The copy on disk. A full disk ends the copy, not the work: MLflow gets them nonetheless."""
+        if self._metrics_file.closed:
+            return
+        data = (json.dumps(line) + "\n").encode()
+        try:
+            if self._metrics_file.write(data) == len(data):
+                return
+            why = "it is full"
+        except OSError as error:
+            why = error.strerror or str(error)
+        log.warning("%s takes no more metrics: %s", self.output_dir / "metrics.jsonl", why)
+        with contextlib.suppress(OSError):
+            self._metrics_file.close()
 
     def set_tags(self, tags: Mapping[str, Any]) -> None:
         """Sets tags of the run; secrets are blanked."""
-        self._queue.put(("tags", {key: self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in tags.items()}))
+        self._put("tags", self._legal("tags", tags))
+
+    def _legal(self, kind: Literal["params", "tags"], values: Mapping[str, Any]) -> dict[str, str]:
+        """Keys and values as MLflow takes them, secrets blanked."""
+        keys = self._keys[kind].of(map(str, values))
+        return {keys[str(key)]: legal_value(self._redactor.value(str(key), value)) for key, value in values.items()}
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
         """Logs a file or a folder's files as artifacts; they must stay in place until the tracker is closed."""
-        self._queue.put(("file", (str(path), folder)))
+        self._put("file", (str(path.absolute()), None if folder is None else artifact_path(folder)))
 
     def log_text(self, text: str, name: str) -> Path:
-        """Writes a text below the output folder, secrets blanked, and logs it under the same name."""
-        path = self.output_dir / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._redactor.text(text))
-        folder = str(Path(name).parent)
+        """Writes a text below the output folder, secrets blanked, and logs it under the same name.
+
+        Raises:
+            DAFError: the folder does not take it.
+        """
+        path = self.output_dir / artifact_path(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(legal_text(self._redactor.text(text)), encoding="utf-8")
+        except OSError as error:
+            raise DAFError(f"{path} cannot be written: {error.strerror or error}") from error
+        folder = path.parent.relative_to(self.output_dir).as_posix()
         self.log_file(path, None if folder == "." else folder)
         return path
 
@@ -113,7 +174,7 @@ class Tracker:
         """Logs a table (``....json``) in the form that MLflow's UI shows side by side for several runs."""
         columns = list(table.columns)
         self.log_text(json.dumps({"columns": columns, "data": [list(row) for row in table.rows]}), name)
-        self._tables.append({"path": name, "type": "table"})
+        self._tables.append({"path": artifact_path(name), "type": "table"})
         self.set_tags({"mlflow.loggedArtifacts": json.dumps(self._tables)})
 
     def warn(self, message: str) -> None:
@@ -139,88 +200,63 @@ class Tracker:
         return Path(self.client.download_artifacts(run_id, folder, str(destination)))
 
     def close(self, status: str) -> None:
-        """Delivers what is still queued and ends the run. No thread is left. A second call does nothing."""
-        if not self._thread.is_alive():
-            return
-        self.log_metrics({"duration_s": time.time() - self._started})
-        self._queue.put(("end", status))
-        self._queue.put(None)
-        self._thread.join()
-        self._metrics_file.close()
-        if self.undelivered:
-            log.warning(
-                "MLflow did not take %d entries of this run; they are kept in %s",
-                self.undelivered,
-                self.output_dir / "undelivered.jsonl",
-            )
+        """Delivers what is still queued and ends the run, within seconds where the store is away. Ctrl-C waits.
 
-    def _deliver_all(self) -> None:
-        for kind, content in _merged(self._queue):
-            if not self._try(lambda kind=kind, content=content: self._deliver(kind, content)):  # type: ignore[misc]
-                self._keep(kind, content)
+        A second call does nothing.
 
-    def _try(self, deliver: Callable[[], None]) -> bool:
-        """Retries with growing pauses; after one lasting failure every later entry gets a single try."""
-        from tenacity import RetryError, retry, stop_after_attempt, wait_exponential
+        Raises:
+            DAFError: neither MLflow nor a disk takes what is left.
+        """
+        with interrupt_deferred():
+            if self._closed:
+                return
+            self._closed = True
+            atexit.unregister(self._close_at_exit)
+            self.log_metrics({"duration_s": time.time() - self._started})
+            self._put("end", status)
+            self._courier.finish()
+            with contextlib.suppress(OSError):
+                self._metrics_file.close()
+            if lost := self._courier.lost:
+                raise DAFError(_lost(self.run_id, lost, self.output_dir))
 
-        attempts = stop_after_attempt(ATTEMPTS if self._patient else 1)
+    def _close_told(self, status: str) -> None:
+        """Closes where another error is on its way, which says how the work ended."""
         try:
-            retry(stop=attempts, wait=wait_exponential(multiplier=0.1, max=5))(deliver)()
-        except RetryError as error:
-            log.warning("MLflow: %s", self._redactor.text(str(error.last_attempt.exception())))
-            self._patient = False
-            return False
-        self._patient = True
-        return True
+            self.close(status)
+        except DAFError as error:
+            log.error("%s", error)
 
-    def _deliver(self, kind: str, content: Any) -> None:
-        from mlflow.entities import Metric, Param, RunTag
+    def _close_at_exit(self) -> None:
+        """Nobody closed it: the process was ended in between, or it was not used as a context manager."""
+        self._close_told("KILLED")
 
-        if kind == "metrics":
-            self.client.log_batch(self.run_id, metrics=[Metric(*entry) for entry in content])
-        elif kind == "params":
-            params = [Param(key, value) for key, value in content.items()]
-            for start in range(0, len(params), PARAMS_PER_BATCH):
-                self.client.log_batch(self.run_id, params=params[start : start + PARAMS_PER_BATCH])
-        elif kind == "tags":
-            self.client.log_batch(self.run_id, tags=[RunTag(key, value) for key, value in content.items()])
-        elif kind == "file":
-            path, folder = content
-            log_artifact = self.client.log_artifacts if Path(path).is_dir() else self.client.log_artifact
-            log_artifact(self.run_id, path, folder)
-        else:
-            self.client.set_terminated(self.run_id, content)
-
-    def _keep(self, kind: str, content: Any) -> None:
-        self.undelivered += 1
-        with (self.output_dir / "undelivered.jsonl").open("a") as file:
-            file.write(json.dumps({"run_id": self.run_id, "kind": kind, "content": content}) + "\n")
+    def _put(self, kind: Kind, content: Any) -> None:
+        self._courier.put(Entry(self.run_id, kind, content))
 
 
-def legal_key(key: str) -> str:
-    """A key made of what the user named, such as ``+policy.init_kwargs.x``, in the characters that MLflow takes."""
-    return re.sub(r"[^\w\-. :/]", "_", key)
+def _opened(path: Path) -> FileIO:
+    """A file to append to, without a buffer that a full disk could leave half written.
+
+    Raises:
+        DAFError: there is none.
+    """
+    try:
+        return FileIO(path, "a")
+    except OSError as error:
+        raise DAFError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
-def _merged(entries: "queue.Queue[tuple[str, Any] | None]") -> Iterator[tuple[str, Any]]:
-    """Yields queued entries; metrics that are waiting are joined: one transaction is cheaper than many."""
-    waiting: list[tuple[str, float, int, int]] = []
-    while (entry := entries.get()) is not None:
-        kind, content = entry
-        if kind == "metrics":
-            waiting.extend(content)
-            if not entries.empty() and len(waiting) < METRICS_PER_BATCH:
-                continue
-        yield from (
-            ("metrics", waiting[start : start + METRICS_PER_BATCH])
-            for start in range(0, len(waiting), METRICS_PER_BATCH)
-        )
-        waiting = []
-        if kind != "metrics":
-            yield entry
+def _lost(run_id: str, lost: Sequence[Entry], output_dir: Path) -> str:
+    """What is said of entries that nothing takes."""
+    counts = Counter("its end" if entry.kind == "end" else entry.kind for entry in lost)
+    kinds = ", ".join(f"{kind} ({count})" if count > 1 else kind for kind, count in counts.items())
+    return (
+        f"MLflow run {run_id} is not whole: neither the tracking store nor {output_dir} nor the state folder of DAF "
+        f"takes {kinds}. Is a disk full?"
+    )
 
 
 def metric_name(*parts: str) -> str:
-    """A metric name from parts, with what MLflow does not allow in one replaced or, as in a path, left out."""
-    segments = [segment for segment in "/".join(parts).split("/") if segment not in ("", ".", "..")]
-    return legal_key("/".join(segments))
+    """A metric's name from parts; the tracker makes a legal key of it."""
+    return "/".join(parts)

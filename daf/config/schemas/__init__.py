@@ -26,7 +26,7 @@ from daf.config.schemas.training import (
     DAFTrainingConfig,
     DAFVariantConfig,
 )
-from daf.config.schemas.values import Device, Level, Schema, Seed, Text
+from daf.config.schemas.values import Device, ExperimentName, Level, Schema, Seed, Text
 from daf.records import MissionSpec
 
 __all__ = [
@@ -62,7 +62,8 @@ class DAFTrackingConfig(Schema):
     """Where MLflow keeps the results."""
 
     uri: Text | None
-    experiment: Text
+    experiment: ExperimentName
+    undelivered: Text
 
 
 class DAFTaskConfig(Schema):

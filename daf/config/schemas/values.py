@@ -13,6 +13,12 @@ def _not_a_bool(value: object) -> object:
     return value
 
 
+def _printable(name: str) -> str:
+    if not name.isprintable() or not name.strip():
+        raise ValueError("a name has visible characters, and no others but spaces")
+    return name
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 Real = Annotated[float, BeforeValidator(_not_a_bool)]
 Whole = Annotated[int, BeforeValidator(_not_a_bool)]
@@ -25,6 +31,7 @@ EpisodeMetric = Annotated[str, StringConstraints(pattern=r"^(reward|steps|(game|
 MissionName = Annotated[Text, AfterValidator(mission_name)]
 MissionPattern = Annotated[Text, AfterValidator(mission_pattern)]
 VariantName = Annotated[Text, AfterValidator(variant_name)]
+ExperimentName = Annotated[str, StringConstraints(min_length=1, max_length=250), AfterValidator(_printable)]
 Device = Annotated[str, StringConstraints(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")]
 Level = Annotated[Real, Field(gt=0.5, lt=1)]
 #: A name that becomes a part of a key, in the characters that MLflow takes there.
