@@ -22,6 +22,7 @@ from daf.bridge.missions import build_mission, mission_digest
 from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, policy_digest
 from daf.files import write_whole
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
+from daf.redaction import redactor
 
 logger = logging.getLogger(__name__)
 
@@ -210,7 +211,8 @@ def _versions() -> dict[str, str]:
 
 
 def _encode(record: EpisodeRecord, key: str) -> bytes:
-    body = json.dumps(record.to_dict()).encode()
+    names = {"mission": redactor().text(record.mission), "mission_name": redactor().text(record.mission_name)}
+    body = json.dumps(replace(record, **names).to_dict()).encode()
     head = json.dumps({"key": key, "sha256": hashlib.sha256(body).hexdigest()}).encode()
     return head + b"\n" + body
 

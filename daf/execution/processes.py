@@ -33,6 +33,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
 from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
+from daf.redaction import guard_logs, redactor
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -104,7 +105,7 @@ class ProcessExecutor(Executor):
             raise RuntimeError("the executor is closed")
         job_id = next(self._ids)
         limit = math.inf if time_limit_s is None else time_limit_s
-        heapq.heappush(self._waiting, _Submitted((-cost, job_id), pickle.dumps(payload), limit))
+        heapq.heappush(self._waiting, _Submitted((-cost, job_id), pickle.dumps((redactor().secrets, payload)), limit))
         return job_id
 
     def stop(self, job_id: int) -> None:
@@ -270,6 +271,7 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
+    guard_logs()
     for descriptor in (connection, lifeline):
         os.set_inheritable(descriptor, False)
     if initializer:
@@ -291,7 +293,9 @@ def _perform(function: Callable[[Any, JobContext], Any], payload: bytes, job_id:
     parent.send(("started", None))
     try:
         context = _Context(job_id, parent)
-        result = function(pickle.loads(payload), context)
+        secrets, content = pickle.loads(payload)
+        redactor().register(*secrets)
+        result = function(content, context)
         if inspect.isgenerator(result):
             result = _report_all(result, context)
         parent.send(("done", result))

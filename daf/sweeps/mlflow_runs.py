@@ -24,7 +24,7 @@ def with_run(job: TrialJob, tracker: Tracker) -> TrialJob:
 
     tags = {"mlflow.parentRunId": job.parent_run_id, **job.tags}
     try:
-        run = tracker.client.create_run(tracker.experiment_id, run_name=job.name, tags=tags)
+        run = tracker.client.create_run(tracker.experiment_id, run_name=redactor().text(job.name), tags=tags)
     except MlflowException as error:
         raise DAFError(f"MLflow takes no new run; the same command goes on from here. {error.message}") from error
     return replace(job, run_id=run.info.run_id)
@@ -43,7 +43,7 @@ def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = 
         for seed in client.search_runs([tracker.experiment_id], seeds):
             client.set_terminated(seed.info.run_id, status)
     except Exception as error:  # a broken store ends no sweep
-        log.warning("MLflow: run %s could not be ended: %s", run_id, error)
+        log.warning("MLflow: run %s could not be ended: %s", run_id, redactor().text(str(error)))
 
 
 def last_line(traceback: str) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from daf.errors import DAFError, DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
+from daf.files import write_whole
 from daf.redaction import redactor
 from daf.results import ResultTable
 
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 #: Limits of MLflow's `log_batch`.
 METRICS_PER_BATCH, PARAMS_PER_BATCH, PARAM_LENGTH = 1000, 100, 6000
 ATTEMPTS = 5
+#: Suffixes of files that are read for secrets before they are logged.
+TEXT_FILES = frozenset({".csv", ".diff", ".html", ".json", ".jsonl", ".log", ".md", ".svg", ".txt", ".yaml", ".yml"})
 
 
 class Tracker:
@@ -60,7 +63,8 @@ class Tracker:
         with interrupt_deferred() as stop_if_interrupted:
             if run_id:
                 client.update_run(run_id, status="RUNNING")
-            self.run_id: str = run_id or client.create_run(experiment_id, run_name=name, tags=tags).info.run_id
+            clean = self._redactor.text(name)
+            self.run_id: str = run_id or client.create_run(experiment_id, run_name=clean, tags=tags).info.run_id
             self._thread.start()
             try:
                 stop_if_interrupted()
@@ -82,12 +86,15 @@ class Tracker:
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Logs parameters under dotted keys; secrets are blanked."""
-        clean = {legal_key(key): self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
+        redact = self._redactor
+        clean = {legal_key(redact.text(key)): redact.value(key, value)[:PARAM_LENGTH] for key, value in params.items()}
         self._queue.put(("params", clean))
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Logs numbers at a step (agent steps in training). NaN and infinity are left out."""
-        finite = {key: float(value) for key, value in metrics.items() if abs(float(value)) < float("inf")}
+        finite = {
+            self._redactor.text(key): float(value) for key, value in metrics.items() if abs(float(value)) < float("inf")
+        }
         now = int(time.time() * 1000)
         self._metrics_file.write(json.dumps({"step": step, "time_ms": now, "metrics": finite}) + "\n")
         self._queue.put(("metrics", [(key, value, now, step) for key, value in finite.items()]))
@@ -97,16 +104,20 @@ class Tracker:
         self._queue.put(("tags", {key: self._redactor.value(key, value)[:PARAM_LENGTH] for key, value in tags.items()}))
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Logs a file or a folder's files as artifacts; they must stay in place until the tracker is closed."""
+        """Logs a file or a folder's files as artifacts; they must stay in place until the tracker is closed.
+
+        Secrets in text files are blanked in place.
+        """
+        _blank_files(path)
         self._queue.put(("file", (str(path), folder)))
 
     def log_text(self, text: str, name: str) -> Path:
         """Writes a text below the output folder, secrets blanked, and logs it under the same name."""
         path = self.output_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self._redactor.text(text))
+        write_whole(path, self._redactor.text(text))
         folder = str(Path(name).parent)
-        self.log_file(path, None if folder == "." else folder)
+        self._queue.put(("file", (str(path), None if folder == "." else folder)))
         return path
 
     def log_table(self, table: ResultTable, name: str) -> None:
@@ -195,6 +206,16 @@ class Tracker:
         self.undelivered += 1
         with (self.output_dir / "undelivered.jsonl").open("a") as file:
             file.write(json.dumps({"run_id": self.run_id, "kind": kind, "content": content}) + "\n")
+
+
+def _blank_files(path: Path) -> None:
+    """Blanks secrets in a text file, or in those of a folder, unless there are none."""
+    files = [path] if path.is_file() else path.rglob("*")
+    for file in files:
+        if file.suffix in TEXT_FILES and file.is_file():
+            text = file.read_text(errors="surrogateescape")
+            if (clean := redactor().text(text)) != text:
+                write_whole(file, clean.encode(errors="surrogateescape"))
 
 
 def legal_key(key: str) -> str:

@@ -4,7 +4,7 @@ Defaults live in `conf/`. Only what a user writes item by item, where no YAML of
 here: a policy in a list, a swept parameter, a part of an ablation.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import StringConstraints, model_validator
 
@@ -28,6 +28,7 @@ from daf.config.schemas.training import (
 )
 from daf.config.schemas.values import Device, Level, Schema, Seed, Text
 from daf.records import MissionSpec
+from daf.redaction import redactor
 
 __all__ = [
     "DAFAblationConfig",
@@ -95,6 +96,13 @@ class DAFConfig(Schema):
     seed: Seed
     device: Device
     output_dir: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_are_known(cls, data: Any) -> Any:
+        """Before anything can be wrong, and be said: a message must not show them."""
+        redactor().learn(data)
+        return data
 
     @model_validator(mode="after")
     def _pruning_fits_the_objective(self) -> "DAFConfig":

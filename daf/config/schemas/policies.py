@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from daf.config.schemas.values import PolicyClass, Schema, Text
 from daf.records import PolicySpec
+from daf.redaction import redactor
 
 
 class DAFPolicyConfig(Schema):
@@ -23,7 +24,10 @@ class DAFPolicyConfig(Schema):
         """The same policy as plain data, with a display name."""
         name = self.name or self.class_path.rpartition(".")[2] + (f"-{Path(self.weights).stem}" if self.weights else "")
         return PolicySpec(
-            name=name, class_path=self.class_path, weights=self.weights, init_kwargs=dict(self.init_kwargs)
+            name=redactor().text(name),
+            class_path=self.class_path,
+            weights=self.weights,
+            init_kwargs=dict(self.init_kwargs),
         )
 
 
