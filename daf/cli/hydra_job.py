@@ -63,8 +63,8 @@ def saves_without_secrets() -> Iterator[None]:
         plain = OmegaConf.to_container(config, resolve=resolve) if OmegaConf.is_config(config) else config
         save(OmegaConf.create(redactor().tree(plain)), f)
 
-    OmegaConf.save = save_without_secrets
+    OmegaConf.save = staticmethod(save_without_secrets)  # type: ignore[method-assign]
     try:
         yield
     finally:
-        OmegaConf.save = save
+        OmegaConf.save = staticmethod(save)  # type: ignore[method-assign]

@@ -211,8 +211,9 @@ def _versions() -> dict[str, str]:
 
 
 def _encode(record: EpisodeRecord, key: str) -> bytes:
-    names = {"mission": redactor().text(record.mission), "mission_name": redactor().text(record.mission_name)}
-    body = json.dumps(replace(record, **names).to_dict()).encode()
+    redact = redactor().text
+    clean = replace(record, mission=redact(record.mission), mission_name=redact(record.mission_name))
+    body = json.dumps(clean.to_dict()).encode()
     head = json.dumps({"key": key, "sha256": hashlib.sha256(body).hexdigest()}).encode()
     return head + b"\n" + body
 

@@ -5,6 +5,7 @@
 
 from daf.redaction.gates import guard_logs, guarded, redacted
 from daf.redaction.names import is_telling
-from daf.redaction.redactor import HIDDEN, Redactor, redactor, restored
+from daf.redaction.passages import HIDDEN
+from daf.redaction.redactor import Redactor, redactor, restored
 
 __all__ = ["HIDDEN", "Redactor", "guard_logs", "guarded", "is_telling", "redacted", "redactor", "restored"]
