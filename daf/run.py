@@ -118,11 +118,12 @@ def _dispatch() -> None:
         return
     from daf.cli.command_line import read_command_line
     from daf.cli.hydra_job import without_hydra_folder
-    from daf.config.override_secrets import learn_overrides
+    from daf.config.override_secrets import learn_overrides, overrides_that_sweep_secrets
 
     command = read_command_line(arguments)
     learn_overrides(command.overrides)
     if command.multirun:
+        _raise_if_any(overrides_that_sweep_secrets(command.overrides))
         sys.argv[1:] = without_hydra_folder(arguments, command.overrides)
     # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
     if command.only_hydra or (command.multirun and command.sweeper().endswith(".DAFSweeper")):
@@ -183,11 +184,8 @@ def _single(command: "CommandLine") -> None:
 
 def _multirun(command: "CommandLine") -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
-    from daf.config.override_secrets import override_without_secrets, swept_secrets
-    from daf.config.override_syntax import split_overrides
+    from daf.config.override_secrets import override_without_secrets
 
-    swept = split_overrides(command.overrides)[1]
-    _raise_if_any(swept_secrets({key: values.get("choices", ()) for key, values in swept.items()}))
     configs = command.configs()
     for config in configs:
         _raise_if_any(_checked(config).errors)

@@ -132,7 +132,7 @@ def validate(composed: DictConfig) -> DAFConfig:
 def _blanked(node: Any, key: str = "") -> Iterator[Problem]:
     """A problem for every value that was blanked when the config was written."""
     if isinstance(node, str) and HIDDEN in node:
-        yield Problem(key, "was a secret, and blanked when it was written down.", "Give it again.")
+        yield Problem(key, "was blanked when this was written down, for it holds a secret.", "Give it again.")
     elif isinstance(node, dict | list):
         for name, value in node.items() if isinstance(node, dict) else enumerate(node):
             yield from _blanked(value, f"{key}.{name}".lstrip("."))

@@ -39,6 +39,12 @@ def override_without_secrets(text: str) -> str:
     return redactor().text(f"{key}={','.join(clean)}")
 
 
+def overrides_that_sweep_secrets(overrides: Iterable[str]) -> list[Problem]:
+    """A problem for every override that sweeps over a secret; see `swept_secrets`."""
+    parsed = [override for override in map(_parsed, overrides) if override and override.is_sweep_override()]
+    return swept_secrets({override.key_or_group: list(_values(override)) for override in parsed})
+
+
 def swept_secrets(choices: Mapping[str, Iterable[Any]]) -> list[Problem]:
     """A problem for every swept key of which a value is a secret, or holds one.
 
