@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from daf.redaction.names import is_telling
+
 
 class DAFError(Exception):
     """The work failed. The message is for a person: what was wrong, where, what would be right."""
@@ -35,7 +37,9 @@ class Problem:
 
     def __str__(self) -> str:
         hint = f" {self.hint}" if self.hint else ""
-        return f"{self.where}: {self.what}{hint}"
+        # Behind a name that tells, the gate before the terminal would take the sentence for a secret.
+        separator = " -" if is_telling(self.where) else ":"
+        return f"{self.where}{separator} {self.what}{hint}"
 
 
 class DAFConfigError(DAFError):

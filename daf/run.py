@@ -12,7 +12,7 @@ from daf.cli.exit_codes import exit_code
 from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.redaction import redactor
+from daf.redaction import guarded
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -87,10 +87,11 @@ def _tracked(
 
 def run_name(config: "DAFConfig", overrides: Sequence[str]) -> str:
     """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
+    from daf.config.override_secrets import override_without_secrets
     from daf.tasks import find_task
 
     if overrides and os.environ.get(PARENT_RUN):
-        pairs = (redactor().override(override).partition("=") for override in overrides)
+        pairs = (override_without_secrets(override).partition("=") for override in overrides)
         return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
     names = " vs ".join(policy.spec().name for policy in find_task(config.task).named_after(config))
     return f"{config.task.name} {names} {config.mission.name}"
@@ -109,7 +110,9 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     # pydantic would look for plugins in every installed distribution before the first schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
-    sys.exit(exit_code(_dispatch))
+    with guarded():
+        code = exit_code(_dispatch)
+    sys.exit(code)
 
 
 def _dispatch() -> None:
@@ -118,8 +121,14 @@ def _dispatch() -> None:
         print(help_text(config_dir))
         return
     from daf.cli.command_line import read_command_line
+    from daf.cli.hydra_job import without_hydra_folder
+    from daf.config.override_secrets import learn_overrides, overrides_that_sweep_secrets
 
     command = read_command_line(arguments)
+    learn_overrides(command.overrides)
+    if command.multirun:
+        _raise_if_any(overrides_that_sweep_secrets(command.overrides))
+        sys.argv[1:] = without_hydra_folder(arguments, command.overrides)
     # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
     if command.only_hydra or (command.multirun and command.sweeper().endswith(".DAFSweeper")):
         _hydra_main()
@@ -133,7 +142,10 @@ def _hydra_main() -> None:
     """Hydra's own way through the command line: it shows something, or has a sweeper call `_job`."""
     import hydra
 
-    hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(_job)()
+    from daf.cli.hydra_job import saves_without_secrets
+
+    with saves_without_secrets():
+        hydra.main(config_path=str(CONF_DIR), config_name="config", version_base="1.3")(_job)()
 
 
 def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | None":
@@ -143,13 +155,14 @@ def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | 
     from daf.config.compose import validate
 
     context = HydraConfig.get()
-    config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
-    if config.sweep.trial is not None:
-        from daf.sweeps.hydra_trial import run_launched
+    with guarded():  # a launcher's process has not come through `main`
+        config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
+        if config.sweep.trial is not None:
+            from daf.sweeps.hydra_trial import run_launched
 
-        return run_launched(config)
-    overrides, parent = tuple(context.overrides.task), os.environ.get(PARENT_RUN)
-    return daf_run(config, overrides=overrides, parent_run_id=parent).objective
+            return run_launched(config)
+        overrides, parent = tuple(context.overrides.task), os.environ.get(PARENT_RUN)
+        return daf_run(config, overrides=overrides, parent_run_id=parent).objective
 
 
 def _single(command: "CommandLine") -> None:
@@ -177,10 +190,12 @@ def _single(command: "CommandLine") -> None:
 
 def _multirun(command: "CommandLine") -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
+    from daf.config.override_secrets import override_without_secrets
+
     configs = command.configs()
     for config in configs:
         _raise_if_any(_checked(config).errors)
-    name = "multirun " + " ".join(redactor().override(override) for override in command.overrides)
+    name = "multirun " + " ".join(map(override_without_secrets, command.overrides))
     with _tracked(configs[0], name.strip(), command.overrides) as tracker:
         os.environ[PARENT_RUN] = tracker.run_id
         try:

@@ -3,7 +3,7 @@
 import functools
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from daf.config.paths import CONF_DIR
 from daf.config.schemas import DAFConfig, DAFPolicyConfig, DAFTaskConfig
 from daf.errors import DAFConfigError, Problem
 from daf.records import MissionSpec
+from daf.redaction import redacted, redactor
 from daf.results import TaskResult
 from daf.tracking.store import ui_command
 
@@ -145,9 +146,12 @@ def print_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | N
     from rich.console import Console
 
     # In a file or a pipe there is no edge to wrap at. Brackets and colons in names are no markup and no emoji.
-    console = Console(width=None if sys.stdout.isatty() else WIDTH_OF_FILES, markup=False, emoji=False, highlight=False)
+    width, redact = None if sys.stdout.isatty() else WIDTH_OF_FILES, redactor()
+    console = Console(file=redacted(sys.stdout), width=width, markup=False, emoji=False, highlight=False)
     for table in result.tables:
-        console.print(table.to_rich())
+        # Before long cells are cut into lines.
+        rows = tuple(tuple(map(redact.text, row)) for row in table.rows)
+        console.print(replace(table, rows=rows).to_rich())
     for note in result.notes:
         console.print(note, soft_wrap=True)
     console.print(f"Files: {output_dir}", soft_wrap=True)

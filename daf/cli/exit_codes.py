@@ -6,7 +6,6 @@ import traceback
 from collections.abc import Callable
 
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
-from daf.redaction import redactor
 
 
 def exit_code(action: Callable[[], None]) -> int:
@@ -31,8 +30,8 @@ def _print_error(error: Exception) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, DAFError | HydraException | OmegaConfBaseException):
-        print(f"daf_run: {redactor().text(str(error))}", file=sys.stderr)
+        print(f"daf_run: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, DAFError) else DAFConfigError.exit_code
-    print(redactor().text("".join(traceback.format_exception(error))), file=sys.stderr)
+    print("".join(traceback.format_exception(error)), file=sys.stderr)
     print("daf_run: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
     return DAFError.exit_code

@@ -1,6 +1,7 @@
 """A composed config as a job of Hydra's, with its folder, its logging and its callbacks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
@@ -8,7 +9,9 @@ from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus, configure_log, run_job
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from daf.redaction import redactor
 
 
 def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Callable[[str], Any]) -> None:
@@ -19,6 +22,7 @@ def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Calla
         work: takes the job's output folder, which exists by then.
     """
     composed.hydra.mode = RunMode.RUN
+    composed.hydra.output_subdir = None
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
     if composed.hydra.verbose:  # Hydra shows its plugins, search path and config while it composes
         overrides = [*composed.hydra.overrides.hydra, *composed.hydra.overrides.task]
@@ -36,3 +40,31 @@ def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Calla
     if done.status is JobStatus.FAILED:
         # `return_value` would print a version of the error of its own first.
         raise done._return_value
+
+
+def without_hydra_folder(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:
+    """Hydra's arguments so that no job has a folder ``.hydra``, whatever its config says.
+
+    Hydra would write config and overrides there with their secrets; DAF writes both without them.
+
+    Args:
+        overrides: those among the arguments. Hydra's parser wants them side by side.
+    """
+    last = len(arguments) - arguments[::-1].index(overrides[-1]) if overrides else len(arguments)
+    return [*arguments[:last], "hydra.output_subdir=null", *arguments[last:]]
+
+
+@contextmanager
+def saves_without_secrets() -> Iterator[None]:
+    """Blanks secrets in what Hydra and its sweepers save: ``multirun.yaml``, and the results of a sweeper."""
+    save = OmegaConf.save
+
+    def save_without_secrets(config: Any, f: Any, resolve: bool = False) -> None:
+        plain = OmegaConf.to_container(config, resolve=resolve) if OmegaConf.is_config(config) else config
+        save(OmegaConf.create(redactor().tree(plain)), f)
+
+    OmegaConf.save = staticmethod(save_without_secrets)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        OmegaConf.save = staticmethod(save)  # type: ignore[method-assign]

@@ -25,6 +25,8 @@ from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
 from daf.errors import DAFConfigError, Problem
+from daf.files import write_whole
+from daf.redaction import HIDDEN, redactor
 
 
 @contextmanager
@@ -93,13 +95,17 @@ def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: st
 
 
 def daf_save_config(config: DAFConfig, path: str | Path) -> Path:
-    """Writes a config as YAML or JSON (by suffix) for `daf_load_config`."""
+    """Writes a config as YAML or JSON (by suffix) for `daf_load_config`, secrets blanked: those are to be given again.
+
+    Raises:
+        ValueError: another suffix.
+    """
     path = Path(path)
-    data = config.model_dump(mode="json")
+    data = redactor().tree(config.model_dump(mode="json"))
     if path.suffix == ".json":
-        path.write_text(json.dumps(data, indent=2) + "\n")
+        write_whole(path, json.dumps(data, indent=2) + "\n")
     elif path.suffix in {".yaml", ".yml"}:
-        path.write_text(OmegaConf.to_yaml(OmegaConf.create(data)))
+        write_whole(path, OmegaConf.to_yaml(OmegaConf.create(data)))
     else:
         raise ValueError(f"{path}: a config is saved as .yaml or .json")
     return path
@@ -115,10 +121,21 @@ def validate(composed: DictConfig) -> DAFConfig:
         data = {str(key): _resolved(value) for key, value in composed.items() if key != "hydra"}
     except OmegaConfBaseException as error:
         raise DAFConfigError([Problem(str(error.full_key or "config"), str(error).splitlines()[0])]) from error
+    if blanked := list(_blanked(data)):
+        raise DAFConfigError(blanked)
     try:
         return DAFConfig.model_validate(data)
     except ValidationError as error:
         raise DAFConfigError(explain_validation(error)) from error
+
+
+def _blanked(node: Any, key: str = "") -> Iterator[Problem]:
+    """A problem for every value that was blanked when the config was written."""
+    if isinstance(node, str) and HIDDEN in node:
+        yield Problem(key, "was blanked when this was written down, for it holds a secret.", "Give it again.")
+    elif isinstance(node, dict | list):
+        for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _blanked(value, f"{key}.{name}".lstrip("."))
 
 
 def _resolved(value: Any) -> Any:

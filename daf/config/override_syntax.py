@@ -71,7 +71,7 @@ def _range_of(override: Override) -> dict[str, Any]:
         return _range(list(sweep.range()))
     # In the order given even where `shuffle` is asked for: the same command must mean the same sweep.
     values = sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator()
-    return {"choices": [_plain(value) for value in values]}
+    return {"choices": [plain(value) for value in values]}
 
 
 def _range(values: list[Any]) -> dict[str, Any]:
@@ -82,13 +82,14 @@ def _range(values: list[Any]) -> dict[str, Any]:
     return {"low": values[0], "high": values[-1], "step": step, "type": "int" if whole else "float"}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A parsed value as Python's own types: Hydra keeps the quotes of a text."""
     if isinstance(value, QuotedString):
         return value.text
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     return value
 
 

@@ -27,6 +27,7 @@ from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, pol
 from daf.bridge.reads import NOTHING, Reads, current_value
 from daf.files import PARTIAL, write_whole
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
+from daf.redaction import redactor
 
 HEXADECIMAL = "[0-9a-f]"
 
@@ -250,7 +251,9 @@ def _versions() -> dict[str, str]:
 
 
 def _encode(entry: _Entry, key: str) -> bytes:
-    body = json.dumps(entry.record.to_dict()).encode()
+    redact, record = redactor().text, entry.record
+    clean = replace(record, mission=redact(record.mission), mission_name=redact(record.mission_name))
+    body = json.dumps(clean.to_dict()).encode()
     return json.dumps(_head(key, dict(entry.reads), body)).encode() + b"\n" + body
 
 

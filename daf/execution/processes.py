@@ -34,6 +34,7 @@ from typing import Any, Literal
 
 from daf.bridge.imports import main_file, take_main_from
 from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
+from daf.redaction import guard_logs, redactor
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -116,7 +117,7 @@ class ProcessExecutor(Executor):
             raise RuntimeError("the executor is closed")
         job_id = next(self._ids)
         limit = math.inf if time_limit_s is None else time_limit_s
-        heapq.heappush(self._waiting, _Submitted((-cost, job_id), pickle.dumps(payload), limit))
+        heapq.heappush(self._waiting, _Submitted((-cost, job_id), pickle.dumps((redactor().secrets, payload)), limit))
         return job_id
 
     def stop(self, job_id: int) -> None:
@@ -292,6 +293,7 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
+    guard_logs()
     for descriptor in (connection, lifeline):
         os.set_inheritable(descriptor, False)
     os.register_at_fork(after_in_child=lambda: _leave(connection))
@@ -331,7 +333,9 @@ def _perform(function: Callable[[Any, JobContext], Any], payload: bytes, job_id:
     parent.send(("started", None))
     try:
         context = _Context(job_id, parent)
-        result = function(pickle.loads(payload), context)
+        secrets, content = pickle.loads(payload)
+        redactor().register(*secrets)
+        result = function(content, context)
         if inspect.isgenerator(result):
             result = _report_all(result, context)
         parent.send(("done", result))

@@ -1,11 +1,14 @@
 """How long work shows that it is going on: a bar in a terminal, plain lines elsewhere."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from daf.redaction import redacted
 
 #: Called with the amount finished so far and a short text that goes behind the bar.
 Advance = Callable[[float, str], None]
@@ -16,7 +19,7 @@ SECONDS_BETWEEN_LINES = 5.0
 @contextmanager
 def progress(label: str, total: float) -> Iterator[Advance]:
     """Shows progress on standard error until the block ends."""
-    console = Console(stderr=True, markup=False, emoji=False, highlight=False)
+    console = Console(file=redacted(sys.stderr), markup=False, emoji=False, highlight=False)
     if console.is_terminal:
         with _bar(console, label, total) as advance:
             yield advance

@@ -5,6 +5,7 @@ from typing import Any
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFError
+from daf.redaction import restored
 from daf.sweeps.launch import daf_launch_sweep
 from daf.sweeps.results import SweepResult
 from daf.sweeps.space import parse_ranges
@@ -89,4 +90,6 @@ def daf_sweep_best_config(config: DAFConfig) -> DAFConfig:
     if not best:
         raise DAFError(f"no trial of {study.name} has finished yet")
     kept = config.model_dump(mode="json", include={"output_dir", "tracking", "sweep"})
-    return DAFConfig.model_validate({**(best[0].facts.config or {}), **kept})
+    # What was blanked in the study is as in the given config.
+    stored = restored(best[0].facts.config or {}, config.model_dump(mode="json"))
+    return DAFConfig.model_validate({**stored, **kept})

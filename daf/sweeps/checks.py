@@ -6,6 +6,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from daf.config.override_secrets import swept_secrets
 from daf.config.schemas import DAFConfig
 from daf.config.sections import NOT_ENVIRONMENT, SAME_FOR_ALL_TRIALS
 from daf.errors import DAFConfigError, Problem
@@ -26,6 +27,7 @@ def check_sweep(
     if not space.parameters:
         return [Problem("sweep.space", "nothing is swept.", "Sweep a key: optimizer.lr=1e-4,3e-4, or sweep=ppo.")]
     problems = [
+        *swept_secrets({parameter.key: parameter.config.choices or () for parameter in space.parameters}),
         *_check_strategies(config),
         *_check_references(config, space, compose),
         *_check_grid(config, space, compose),

@@ -20,7 +20,7 @@ IDENTIFYING = ("space", "seeds_per_trial")
 
 
 def identity(config: DAFConfig) -> dict[str, Any]:
-    """What must not change while a study goes on, as plain data without secrets."""
+    """What must not change while a study goes on, as plain data without secrets: those may change."""
     decisive = find_task(config.task).decided_by
     if decisive is not None and "vor" in config.objective.metric:
         decisive |= {"vor"}
@@ -44,8 +44,8 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple
 def study_name(config: DAFConfig) -> str:
     """The given name, or one that the same command arrives at again."""
     if config.sweep.name:
-        return config.sweep.name
-    settings = config.sweep.model_dump(mode="json", include=set(NAMING))
+        return redactor().text(config.sweep.name)
+    settings = redactor().tree(config.sweep.model_dump(mode="json", include=set(NAMING)))
     return f"{config.task.name}-{digest([identity(config), settings])[:8]}"
 
 

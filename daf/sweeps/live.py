@@ -1,11 +1,13 @@
 """What a person sees of a running sweep: a live table in a terminal, a line for each finished trial elsewhere."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from daf.redaction import redacted, redactor
 from daf.sweeps.status import SweepStatus, time_text, values_text
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ MOST_EVENTS = 8
 @contextmanager
 def live_view() -> Iterator[Show]:
     """Shows a sweep on standard error until the block ends."""
-    console = Console(stderr=True)
+    console = Console(file=redacted(sys.stderr))
     if not console.is_terminal:
         yield lambda status, running, event: _print(console, status, event)
         return
@@ -30,7 +32,7 @@ def live_view() -> Iterator[Show]:
     with Live(console=console, refresh_per_second=4, transient=True) as live:
 
         def show(status: SweepStatus, running: Mapping[str, str], event: str) -> None:
-            events.extend([event] if event else [])
+            events.extend([redactor().text(event)] if event else [])
             live.update(_table(status, running, events[-MOST_EVENTS:]))
 
         yield show

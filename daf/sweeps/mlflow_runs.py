@@ -99,7 +99,8 @@ def with_run(job: TrialJob, tracker: Tracker) -> TrialJob:
 
     tags = {"mlflow.parentRunId": job.parent_run_id, **process_tags(), **job.tags}
     try:
-        run = tracker.client.create_run(tracker.experiment_id, run_name=legal_value(job.name, NAME_LENGTH), tags=tags)
+        name = legal_value(redactor().text(job.name), NAME_LENGTH)
+        run = tracker.client.create_run(tracker.experiment_id, run_name=name, tags=tags)
     except MlflowException as error:
         raise DAFError(f"MLflow takes no new run; the same command goes on from here. {error.message}") from error
     return replace(job, run_id=run.info.run_id)
@@ -118,7 +119,7 @@ def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = 
         for seed in client.search_runs([tracker.experiment_id], seeds):
             client.set_terminated(seed.info.run_id, status)
     except Exception as error:  # a broken store ends no sweep
-        log.warning("MLflow: run %s could not be ended: %s", run_id, error)
+        log.warning("MLflow: run %s could not be ended: %s", run_id, redactor().text(str(error)))
 
 
 def last_line(traceback: str) -> str:

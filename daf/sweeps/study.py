@@ -187,7 +187,7 @@ class RunningTrial:
 
     def fail(self, why: str) -> None:
         """Ends it as failed, and notes why."""
-        self.record(failure=why)
+        self.record(failure=redactor().text(why))
         self._end("FAIL")
 
     def _end(self, state: str) -> None:

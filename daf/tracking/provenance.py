@@ -1,6 +1,7 @@
 """Where a result came from: code, packages, machine."""
 
 import importlib.metadata
+import math
 import platform
 import re
 import shutil
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from daf.config.override_secrets import override_without_secrets
 from daf.redaction import redactor
 from daf.tracking.tracker import Tracker
 
@@ -91,11 +93,11 @@ def _cpu_name() -> str:
 
 def log_provenance(tracker: Tracker, config: "DAFConfig", overrides: Sequence[str]) -> None:
     """Logs what a run is and where it comes from: config, overrides, code, packages, hardware, seeds."""
-    redact = redactor()
-    data = redact.tree(config.model_dump(mode="json"))
+    data = redactor().tree(config.model_dump(mode="json"))
     tracker.log_params(dict(flatten(data)))
     tracker.log_text(yaml.safe_dump(data, sort_keys=False), "config.yaml")
-    tracker.log_text("".join(f"{redact.override(override)}\n" for override in overrides), "overrides.txt")
+    clean = [override_without_secrets(override) for override in overrides]
+    tracker.log_text(yaml.safe_dump(clean, width=math.inf), "overrides.yaml")
     tracker.log_text(installed_packages(), "packages.txt")
     tags = {f"version.{name}": version for name, version in package_versions().items()}
     tags |= {f"hardware.{name}": fact for name, fact in hardware().items()}

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from daf.errors import DAFError, DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
+from daf.files import write_whole
 from daf.redaction import redactor
 from daf.results import ResultTable
 from daf.tracking.abandoned import process_tags
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+
+#: Suffixes of files that are read for secrets before they are logged.
+TEXT_FILES = frozenset({".csv", ".diff", ".html", ".json", ".jsonl", ".log", ".md", ".svg", ".txt", ".yaml", ".yml"})
 
 
 class Tracker:
@@ -70,7 +74,7 @@ class Tracker:
         self._metrics_file = _opened(output_dir / "metrics.jsonl")
         tags = process_tags() | ({"mlflow.parentRunId": parent_run_id} if parent_run_id else {})
         with interrupt_deferred() as stop_if_interrupted:
-            self.run_id: str = self._begin(run_id, legal_value(name, NAME_LENGTH), tags)
+            self.run_id: str = self._begin(run_id, legal_value(self._redactor.text(name), NAME_LENGTH), tags)
             self._courier = Courier(client, Keeper(output_dir, client.tracking_uri, self.run_id))
             self._courier.start()
             atexit.register(self._close_at_exit)
@@ -120,7 +124,8 @@ class Tracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Logs numbers at a step (agent steps in training). NaN, infinity and what is no number are left out."""
-        numbers = {key: number for key, value in metrics.items() if (number := finite(value)) is not None}
+        redact = self._redactor.text
+        numbers = {redact(key): number for key, value in metrics.items() if (number := finite(value)) is not None}
         now = int(time.time() * 1000)
         self._write_metrics({"step": step, "time_ms": now, "metrics": numbers})
         keys = self._keys["metrics"].of(numbers)
@@ -147,11 +152,16 @@ class Tracker:
 
     def _legal(self, kind: Literal["params", "tags"], values: Mapping[str, Any]) -> dict[str, str]:
         """Keys and values as MLflow takes them, secrets blanked."""
-        keys = self._keys[kind].of(map(str, values))
-        return {keys[str(key)]: legal_value(self._redactor.value(str(key), value)) for key, value in values.items()}
+        names = {key: self._redactor.text(str(key)) for key in values}
+        keys = self._keys[kind].of(names.values())
+        return {keys[name]: legal_value(self._redactor.value(str(key), values[key])) for key, name in names.items()}
 
     def log_file(self, path: Path, folder: str | None = None) -> None:
-        """Logs a file or a folder's files as artifacts; they must stay in place until the tracker is closed."""
+        """Logs a file or a folder's files as artifacts; they must stay in place until the tracker is closed.
+
+        Secrets in text files are blanked in place.
+        """
+        _blank_files(path)
         self._put("file", (str(path.absolute()), None if folder is None else artifact_path(folder)))
 
     def log_text(self, text: str, name: str) -> Path:
@@ -163,11 +173,11 @@ class Tracker:
         path = self.output_dir / artifact_path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(legal_text(self._redactor.text(text)), encoding="utf-8")
+            write_whole(path, legal_text(self._redactor.text(text)))
         except OSError as error:
             raise DAFError(f"{path} cannot be written: {error.strerror or error}") from error
         folder = path.parent.relative_to(self.output_dir).as_posix()
-        self.log_file(path, None if folder == "." else folder)
+        self._put("file", (str(path.absolute()), None if folder == "." else folder))
         return path
 
     def log_table(self, table: ResultTable, name: str) -> None:
@@ -245,6 +255,16 @@ def _opened(path: Path) -> FileIO:
         return FileIO(path, "a")
     except OSError as error:
         raise DAFError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def _blank_files(path: Path) -> None:
+    """Blanks secrets in a text file, or in those of a folder, unless there are none."""
+    files = [path] if path.is_file() else path.rglob("*")
+    for file in files:
+        if file.suffix in TEXT_FILES and file.is_file():
+            text = file.read_text(errors="surrogateescape")
+            if (clean := redactor().text(text)) != text:
+                write_whole(file, clean.encode(errors="surrogateescape"))
 
 
 def _lost(run_id: str, lost: Sequence[Entry], output_dir: Path) -> str:

@@ -62,7 +62,7 @@ def test_a_single_run_is_composed_once_and_checked_once(
     assert run(monkeypatch, *options(store, tmp_path), "optimizer.lr=0.5") == 0
     assert counted == {"composed": 1, "checked": 1}
     assert f"in {tmp_path / 'out'}" in capsys.readouterr().out
-    assert "optimizer.lr=0.5" in (tmp_path / "out" / ".hydra" / "overrides.yaml").read_text()
+    assert "optimizer.lr=0.5" in (tmp_path / "out" / "overrides.yaml").read_text()
     (found,) = MlflowClient(store).search_runs([MlflowClient(store).get_experiment_by_name("daf").experiment_id])
     assert found.data.metrics["objective"] == 0.5
 

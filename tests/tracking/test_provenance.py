@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from daf.config.override_secrets import override_without_secrets
 from daf.redaction import redactor
 from daf.tracking.provenance import git_state
 
@@ -17,7 +18,7 @@ def test_secrets_are_blanked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert redact.text("http://user:pass@host/x") == "http://***@host/x"
     assert redact.text("db://host/x?password=abc&user=me") == "db://host/x?password=***&user=me"
     assert redact.tree({"a": {"password": "x"}, "b": ["sesame-open-123"]}) == {"a": {"password": "***"}, "b": ["***"]}
-    assert redact.override("+policy.init_kwargs.token=abc") == "+policy.init_kwargs.token=***"
+    assert override_without_secrets("+policy.init_kwargs.token=abc") == "+policy.init_kwargs.token=***"
 
 
 def test_a_secret_that_comes_later_is_blanked_too(monkeypatch: pytest.MonkeyPatch) -> None:

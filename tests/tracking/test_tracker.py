@@ -139,7 +139,7 @@ def test_provenance(tracker: Tracker, store: str, monkeypatch: pytest.MonkeyPatc
     assert run.data.tags["version.cogames"] == "0.17.1"
     assert int(run.data.tags["hardware.cores"]) > 0
     names = {item.path for item in client.list_artifacts(tracker.run_id)}
-    assert {"config.yaml", "overrides.txt", "packages.txt"} <= names
+    assert {"config.yaml", "overrides.yaml", "packages.txt"} <= names
     told = json.dumps([run.data.params, run.data.tags])
     for path in tracker.output_dir.glob("*.*"):
         told += path.read_text()

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daf.redaction import redactor
+
 if TYPE_CHECKING:
     from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
 
@@ -60,9 +62,9 @@ class Checkpoints:
             write_submission_policy_spec,
         )
 
-        spec = SubmissionPolicySpec(
-            class_path=self._policy.class_path, data_path=model.name, init_kwargs=self._policy.init_kwargs
-        )
+        # An argument that holds a secret is left out: who loads the folder gives it again.
+        arguments = {k: v for k, v in self._policy.init_kwargs.items() if not redactor().hides(k, v)}
+        spec = SubmissionPolicySpec(class_path=self._policy.class_path, data_path=model.name, init_kwargs=arguments)
         write_submission_policy_spec(self.folder / POLICY_SPEC_FILENAME, spec)
 
 

@@ -28,6 +28,7 @@ from daf.config.schemas.training import (
 )
 from daf.config.schemas.values import Device, ExperimentName, Level, Schema, Seed, Text
 from daf.records import MissionSpec
+from daf.redaction import redactor
 
 __all__ = [
     "DAFAblationConfig",
@@ -96,6 +97,13 @@ class DAFConfig(Schema):
     seed: Seed
     device: Device
     output_dir: Text
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_are_known(cls, data: Any) -> Any:
+        """Before anything can be wrong, and be said: a message must not show them."""
+        redactor().learn(data)
+        return data
 
     @model_validator(mode="after")
     def _trust_counts_for_every_policy(self) -> "DAFConfig":

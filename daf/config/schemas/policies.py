@@ -14,6 +14,7 @@ from daf.bridge.catalogue import catalogue
 from daf.config.names import policy_class_path
 from daf.config.schemas.values import Schema, Text
 from daf.records import PolicySpec
+from daf.redaction import redactor
 
 Digest = Annotated[str, AfterValidator(str.lower), StringConstraints(pattern=r"^[0-9a-fA-F]{64}$")]
 #: CoGames' fields and DAF's `name`, each with the key that it stands for.
@@ -44,7 +45,7 @@ class DAFPolicyConfig(Schema):
         """The same policy as plain data, with a display name."""
         name = self.name or self.class_path.rpartition(".")[2] + (f"-{Path(self.weights).stem}" if self.weights else "")
         return PolicySpec(
-            name=name,
+            name=redactor().text(name),
             class_path=self.class_path,
             weights=self.weights,
             init_kwargs=dict(self.init_kwargs),
