@@ -14,6 +14,7 @@ from daf.bridge.episode import policy_interface
 from daf.bridge.mission_names import is_mission_file
 from daf.bridge.missions import why_unplayable
 from daf.bridge.policies import load_policy
+from daf.config.held_out import held_out_problems
 from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
@@ -66,6 +67,7 @@ def daf_check_environment(config: DAFConfig) -> EnvironmentCheckResult:
 def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     found = daf_check_files(config) + daf_check_disk_space(config) + daf_check_cuda_availability(config)
     found += EnvironmentCheckResult((*task.problems(config), *(pool_problems(config) if _needs_pool(config) else ())))
+    found += EnvironmentCheckResult(tuple(held_out_problems(config)) if task.trains(config) else ())
     if found.passed:
         found += daf_check_mission_configs(config)
     return found + daf_check_policies(config) if found.passed else found

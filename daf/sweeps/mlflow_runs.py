@@ -1,14 +1,60 @@
 """The MLflow runs of trials, as the sweep's process begins and ends them."""
 
 import logging
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from daf.errors import DAFError
 from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob
+from daf.sweeps.study import StoredStudy
 from daf.tracking.tracker import Tracker
 
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
 log = logging.getLogger(__name__)
+
+
+def parent_run(client: "MlflowClient", experiment_id: str, stored: StoredStudy, name: str) -> str:
+    """The run that a study's trials are filed under: the one it was begun with, restored where somebody deleted it.
+
+    Where that is gone for good, a new one takes its trials over. Of two processes that begin a study in the same
+    moment, both take the run that the study heard of first.
+    """
+    before = stored.facts.parent_run_id
+    if before and _is_there(client, before):
+        return before
+    mine = client.create_run(experiment_id, run_name=name).info.run_id
+    claimed = stored.claim_parent(before, mine)
+    chosen = next(run_id for run_id in claimed if run_id == mine or _is_there(client, run_id))
+    if chosen != mine:
+        client.delete_run(mine)
+    elif before:
+        _file_under(client, [trial.facts.run_id for trial in stored.trials()], mine)
+    return chosen
+
+
+def _is_there(client: "MlflowClient", run_id: str) -> bool:
+    """Whether a run exists; a deleted one is restored."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if client.get_run(run_id).info.lifecycle_stage != "active":
+            client.restore_run(run_id)
+    except MlflowException:
+        return False
+    return True
+
+
+def _file_under(client: "MlflowClient", run_ids: Iterable[str | None], parent: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    for run_id in filter(None, run_ids):
+        with suppress(MlflowException):  # it may have been deleted, too
+            client.set_tag(run_id, "mlflow.parentRunId", parent)
 
 
 def with_run(job: TrialJob, tracker: Tracker) -> TrialJob:
