@@ -15,6 +15,7 @@ from daf.bridge.bundles import exists
 from daf.bridge.mission_names import is_mission_file
 from daf.bridge.missions import why_unplayable
 from daf.bridge.policies import brings_code
+from daf.config.held_out import held_out_problems
 from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
@@ -69,6 +70,7 @@ def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     found = daf_check_files(config) + daf_check_disk_space(config) + daf_check_cuda_availability(config)
     found += EnvironmentCheckResult(tuple(tracking_problems(config.tracking.uri, config.tracking.experiment)))
     found += EnvironmentCheckResult((*task.problems(config), *(pool_problems(config) if _needs_pool(config) else ())))
+    found += EnvironmentCheckResult(tuple(held_out_problems(config)) if task.trains(config) else ())
     if found.passed:
         found += daf_check_mission_configs(config)
     return found + daf_check_policies(config) if found.passed else found

@@ -5,6 +5,7 @@ and the random ones take a numpy Generator.
 """
 
 from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_with_interval
+from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
 from daf.statistics.profiles import performance_profiles, score_profiles
@@ -37,6 +38,7 @@ __all__ = [
     "TestResult",
     "compare",
     "compare_two",
+    "crossed_mean",
     "fixed_sample_size",
     "mean_with_interval",
     "paired_effects",

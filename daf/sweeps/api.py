@@ -37,11 +37,9 @@ def daf_random_search(config: DAFConfig, space: Mapping[str, Any], n_trials: int
 def daf_variant_sweep(config: DAFConfig, variants: Sequence[Sequence[str]]) -> SweepResult:
     """One trial for each list of mission and reward variants (``[[], ["credit"], ["miner", "credit"]]``).
 
-    Reward variants change what the reward is: unless `objective.metric` is a game stat, trials with different ones
-    are scored in different units.
-
     Raises:
-        DAFConfigError: there is no such variant, or a list cannot be built.
+        DAFConfigError: there is no such variant, a list cannot be built, or the reward variants differ while
+            `objective.metric` is a reward, which is then another quantity in every trial.
     """
     space = {"variant.names": [list(names) for names in variants]}
     return daf_launch_sweep(with_sweep(config, space=space, sampler="grid"))

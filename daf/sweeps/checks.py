@@ -6,14 +6,22 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from daf.bridge.inspection import reward_variant_names
+from daf.config.held_out import held_out_problems
 from daf.config.override_secrets import swept_secrets
 from daf.config.schemas import DAFConfig
 from daf.config.sections import NOT_ENVIRONMENT, SAME_FOR_ALL_TRIALS
 from daf.errors import DAFConfigError, Problem
+from daf.sweeps.identity import study_name
+from daf.sweeps.jobs import seeds_from
+from daf.sweeps.seeds import study_seeds
 from daf.sweeps.space import Assignments, Compose, Parameter, Space, has_value
 from daf.sweeps.strategies import make_pruner, make_sampler
 from daf.sweeps.study import quiet_optuna
+from daf.tasks import find_task
 
+#: Metrics in the unit of the reward.
+IN_REWARDS = ("reward", "vor", "train/reward")
 #: Values of one key that are tried.
 MOST_PROBES = 64
 #: Combinations with other keys' values that are tried before a value counts as impossible.
@@ -31,6 +39,7 @@ def check_sweep(
         *_check_strategies(config),
         *_check_references(config, space, compose),
         *_check_grid(config, space, compose),
+        *_check_units(config, space, compose),
     ]
     check = _Feasibility(config, check_environment)
     problems += check.problems(lambda: config)
@@ -69,7 +78,7 @@ def _check_references(config: DAFConfig, space: Space, compose: Compose) -> Iter
             where = f"sweep.enqueue.{index}.{key}"
             if named is None:
                 yield Problem(where, "is not swept.", f"Swept: {', '.join(swept)}.")
-            elif not _contains(named, value):
+            elif not named.contains(value):
                 yield Problem(where, f"{value!r} is not among what the key ranges over.")
 
 
@@ -79,13 +88,6 @@ def _of_each_option(space: Space, compose: Compose) -> Iterator[DAFConfig]:
         for option in parameter.probes() if parameter.is_group else ():
             with suppress(DAFConfigError):  # reported with the values
                 yield compose({parameter.key: option})
-
-
-def _contains(parameter: Parameter, value: Any) -> bool:
-    if parameter.config.choices is not None:
-        return parameter.sampled(value) in (parameter.finite_values() or ())
-    low, high = parameter.probes()
-    return isinstance(value, int | float) and low <= value <= high
 
 
 def is_grid(config: DAFConfig, space: Space) -> bool:
@@ -103,6 +105,24 @@ def _check_grid(config: DAFConfig, space: Space, compose: Compose) -> Iterator[P
             return  # reported with the values below
 
 
+def _check_units(config: DAFConfig, space: Space, compose: Compose) -> Iterator[Problem]:
+    """Rewards of different reward variants are different quantities: the larger scale would win."""
+    metrics = [metric for metric in config.objective.metric if metric in IN_REWARDS]
+    swept = [parameter for parameter in space.parameters if parameter.path.partition(".")[0] == "variant"]
+    with suppress(DAFConfigError, ValueError):  # reported with the values
+        if not metrics or not swept or not find_task(config.task).scored_by_sweeps:
+            return
+        variants = [compose({each.key: each.value(option)}).variant for each in swept for option in each.probes()]
+        rewards = {
+            (frozenset(variant.names) & set(reward_variant_names()), frozenset(variant.without_rewards))
+            for variant in variants
+        }
+        if len(rewards) > 1:
+            what = f"{metrics[0]} is another quantity under each reward variant, so trials cannot be ranked by it."
+            hint = "Take a stat of the game (objective.metric=game/...), or one sweep for each reward variant."
+            yield Problem("objective.metric", what, hint)
+
+
 class _Feasibility:
     """Tries configs; equal environments are checked once."""
 
@@ -118,6 +138,8 @@ class _Feasibility:
             return error.problems
         except ValueError as error:
             return [Problem("sweep.space", f"{error}.")]
+        if problems := _not_held_out(config):
+            return problems
         # Everything else as in the base: a thousand learning rates need one environment.
         environment = config.model_dump(mode="json", exclude=set(NOT_ENVIRONMENT))
         key = repr((environment, config.training.resume))
@@ -125,6 +147,17 @@ class _Feasibility:
             like_base = config.model_copy(update={"output_dir": self._base.output_dir})
             self._known[key] = self._check_environment(like_base)
         return self._known[key]
+
+
+def _not_held_out(config: DAFConfig) -> list[Problem]:
+    """What is wrong with the seeds of a trial's trainings, beside the episodes of the trial and those asked for."""
+    with suppress(DAFConfigError):  # a task that is not there is reported with the environment
+        if find_task(config.task).trains(config):
+            moved = study_seeds(study_name(config)).of_trial(config)
+            seeds = seeds_from(config.seed, config.sweep.seeds_per_trial)
+            trainings = [each.model_copy(update={"seed": seed}) for each in (config, moved) for seed in seeds]
+            return next(filter(None, map(held_out_problems, trainings)), [])
+    return []
 
 
 def _check_values(parameter: Parameter, space: Space, compose: Compose, check: _Feasibility) -> Iterator[Problem]:

@@ -1,16 +1,16 @@
 """The end of a sweep: its objective, tables, plots and metrics, and the winner as an experiment."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from daf.config import CONF_DIR
+from daf.config import CONF_DIR, daf_load_config
+from daf.config.schemas import DAFConfig
 from daf.errors import DAFError
 from daf.redaction import redactor
 from daf.results import ResultTable
 from daf.sweeps.identity import default_storage
 from daf.sweeps.judge import Confirmation, confirmation_json
-from daf.sweeps.plots import daf_plot_sweep
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.results import SweepResult, SweepTrialResult
 from daf.sweeps.status import SweepStatus, read_status, trials_table
@@ -19,9 +19,17 @@ from daf.sweeps.winner import write_winner
 from daf.tracking.tracker import Tracker
 from daf.visualization.text import NO_VALUE, interval_heading, number_text
 
+#: Draws plots into a folder; returns the files.
+DrawPlots = Callable[[Path], Sequence[Path]]
 
-def conclude(stored: StoredStudy, request: SweepRequest, confirmation: Confirmation | None) -> SweepResult:
-    """Notes the finding with the study, logs plots, tables and metrics, and writes the winner.
+
+def conclude(
+    stored: StoredStudy, request: SweepRequest, confirmation: Confirmation | None, draw_plots: DrawPlots
+) -> SweepResult:
+    """Notes the finding with the study, logs tables, metrics and plots, and writes the winner.
+
+    Args:
+        draw_plots: draws the study's plots into a folder and returns the files.
 
     Raises:
         DAFError: no trial finished.
@@ -33,11 +41,12 @@ def conclude(stored: StoredStudy, request: SweepRequest, confirmation: Confirmat
         raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(trials)}")
     winner_files = _write_winner(stored, request, confirmation)
     metrics = request.config.objective.metric
-    for path in daf_plot_sweep(stored, request.output_dir / "plots", metrics):
-        request.tracker.log_file(path, "plots")
     tables = [trials_table(stored, metrics), *([confirmation.table] if confirmation else [])]
     objective = _objective(status, confirmation)
     _log(request.tracker, status, tables, objective, confirmation)
+    # Last: whatever becomes of them, everything else is there.
+    for path in draw_plots(request.output_dir / "plots"):
+        request.tracker.log_file(path, "plots")
     name, sweep = stored.name, request.config.sweep
     storage = sweep.storage or default_storage(request.config)
     return SweepResult(
@@ -46,7 +55,7 @@ def conclude(stored: StoredStudy, request: SweepRequest, confirmation: Confirmat
         notes=(*_notes(status, verdict, winner_files, sweep.name), storage_note(name, storage)),
         study_name=name,
         status=status,
-        trials=tuple(SweepTrialResult.of(trial) for trial in trials),
+        trials=tuple(SweepTrialResult.of(trial) for trial in trials if trial.facts.same_as is None),
         confirmation=confirmation,
         winner_files=winner_files,
         output_dir=request.output_dir,
@@ -87,7 +96,7 @@ def _write_winner(stored: StoredStudy, request: SweepRequest, confirmation: Conf
     if confirmation is None or confirmation.winner is None:
         return ()
     trial, tracker = stored.trials()[confirmation.winner], request.tracker
-    config, comment = request.compose(trial.facts.assignments), _winner_comment(trial, request, confirmation)
+    config, comment = _winner_config(trial, request, confirmation), _winner_comment(trial, request, confirmation)
     written = []
     for path in _winner_paths(request):
         try:
@@ -102,12 +111,31 @@ def _write_winner(stored: StoredStudy, request: SweepRequest, confirmation: Conf
     return tuple(written)
 
 
+def _winner_config(trial: StudyTrial, request: SweepRequest, confirmation: Confirmation) -> DAFConfig:
+    """The config that won; where weights won, one that plays them."""
+    config = request.compose(trial.facts.assignments)
+    if not confirmation.weights:
+        return config
+    policies = [config.policy.model_copy(update={"weights": weights}) for weights in confirmation.weights]
+    listed = [policy.model_copy(update={"name": f"seed {config.seed + i}"}) for i, policy in enumerate(policies)]
+    several = {"policies": tuple(listed)} if len(listed) > 1 else {}
+    return config.model_copy(
+        update={
+            "policy": policies[0],
+            "evaluation": config.evaluation.model_copy(update=several),
+            "task": daf_load_config(overrides=["task=evaluate"]).task,
+        }
+    )
+
+
 def _winner_comment(trial: StudyTrial, request: SweepRequest, confirmation: Confirmation) -> Mapping[str, str]:
     interval = " to ".join(map(number_text, confirmation.interval)) if confirmation.interval else NO_VALUE
     metrics, heading = ", ".join(request.config.objective.metric), interval_heading(request.config.level)
+    value = f"{metrics} {number_text(confirmation.mean)} ({heading} {interval})"
     return {
+        "Won": "these weights, not the config that they were trained with" if confirmation.weights else "this config",
         "Trial": f"{trial.number}, MLflow run {trial.facts.run_id}",
-        "Confirmed": f"{metrics} {number_text(confirmation.mean)} ({heading} {interval})",
+        "On seeds that had no part in choosing it": value,
     }
 
 
@@ -124,7 +152,7 @@ def _notes(status: SweepStatus, verdict: str | None, winner_files: Sequence[Path
     yield f"{status}."
     if verdict:
         yield verdict
-    yield from (f"Winner's config: {path}" for path in winner_files)
+    yield from (f"The winner: {path}" for path in winner_files)
     if name and len(winner_files) > 1:
         yield f"Run it: python -m daf.run experiment={name}"
 

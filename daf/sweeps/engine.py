@@ -22,14 +22,19 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 
 
-def run_trials(stored: StoredStudy, request: SweepRequest, executor: Executor, show: Show) -> None:
+def run_trials(
+    stored: StoredStudy, request: SweepRequest, executor: Executor, show: Show, time_limit_s: float | None
+) -> None:
     """Runs a study's trials until there are enough.
+
+    Args:
+        time_limit_s: seconds without a sign of life after which a trial counts as hung; None is for ever.
 
     Raises:
         DAFError: too many failed.
     """
     view = _View(stored, request.config.sweep.n_jobs, show)
-    _Engine(TrialSource(stored, request, view), stored, request, executor, view).run()
+    _Engine(TrialSource(stored, request, view), stored, request, executor, view, time_limit_s).run()
 
 
 def run_jobs(
@@ -39,15 +44,17 @@ def run_jobs(
     request: SweepRequest,
     executor: Executor,
     show: Show,
+    time_limit_s: float | None,
 ) -> list[str]:
     """Runs jobs that belong to no trial of the study; returns the tracebacks of those that failed.
 
     Args:
         on_done: is called with the index and the outcome of every other one.
+        time_limit_s: as for `run_trials`.
     """
     view = _View(stored, request.config.sweep.n_jobs, show)
     source = ExtraJobs(jobs, on_done, request, view)
-    _Engine(source, stored, request, executor, view).run()
+    _Engine(source, stored, request, executor, view, time_limit_s).run()
     return source.failures
 
 
@@ -87,7 +94,9 @@ class _Engine[Subject]:
         request: SweepRequest,
         executor: Executor,
         view: _View,
+        time_limit_s: float | None,
     ) -> None:
+        self._time_limit_s = time_limit_s
         self._source = source
         self._stored = stored
         self._tracker = request.tracker
@@ -125,7 +134,8 @@ class _Engine[Subject]:
 
     def _begin(self, subject: Subject, attempt: int) -> None:
         if job := self._source.make_job(subject, attempt):
-            self._active[self._executor.submit(job)] = _Active(subject, job, attempt)
+            job_id = self._executor.submit(job, time_limit_s=self._time_limit_s)
+            self._active[job_id] = _Active(subject, job, attempt)
             self._view.running[job.name] = ""
             self._view()
 

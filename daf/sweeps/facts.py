@@ -38,7 +38,7 @@ class TrialFacts(_Facts):
 
     Attributes:
         assignments: what it varies, without secrets: key of the command line to the config's value.
-        config: its whole config without secrets and without the sweep's section.
+        config: its config without secrets and the sweep's section, with the evaluation seeds that were asked for.
         output_dir: its folder.
         run_id: its MLflow run.
         retries: how often it was tried again.
@@ -48,6 +48,7 @@ class TrialFacts(_Facts):
         agent_steps: trained in it.
         seconds: that it took; None while it has not ended.
         failure: how it failed, and its error in one line.
+        same_as: number of the earlier trial with the same config, where this one was not run for that reason.
     """
 
     assignments: Mapping[str, Any] = field(default_factory=dict)
@@ -61,6 +62,7 @@ class TrialFacts(_Facts):
     agent_steps: int = 0
     seconds: float | None = None
     failure: str | None = None
+    same_as: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class StudyFacts(_Facts):
     Attributes:
         identity: what must not change while it goes on.
         n_trials: trials in all, as last asked for.
+        seeds: the fields of its `StudySeeds`; None where it was begun with those that all studies shared.
         parent_run_id: the MLflow run that its trials are filed under.
         verdict: what the confirmation found.
         confirmed_best: number of the trial with the best confirmed mean.
@@ -78,6 +81,7 @@ class StudyFacts(_Facts):
 
     identity: Mapping[str, Any] | None = None
     n_trials: int | None = None
+    seeds: tuple[int, ...] | None = None
     parent_run_id: str | None = None
     verdict: str | None = None
     confirmed_best: int | None = None

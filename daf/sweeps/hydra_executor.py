@@ -124,6 +124,7 @@ def trial_overrides(job: TrialJob, stored: StoredStudy, fixed: Sequence[str]) ->
         *(override_text(key, value) for key, value in job.assignments.items()),
         override_text("sweep.name", stored.name),
         *([] if sweep.storage else [override_text("sweep.storage", journal)]),
+        override_text("evaluation.seed", job.config.evaluation.seed),
         override_text("sweep.report_every", job.config.sweep.report_every),
         override_text("sweep.trial", job.trial),
         override_text("hydra.sweep.subdir", Path(job.config.output_dir).name),

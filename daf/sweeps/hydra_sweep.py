@@ -64,7 +64,7 @@ def _all_problems(found: list[Problem], swept: dict[str, Any], compose: Compose)
     problems = list(found)
     for key, value in swept.items():
         try:
-            probes = Parameter(key, parse_ranges({key: value})[key]).probes()
+            probes = Parameter.of(key, parse_ranges({key: value})[key]).probes()
         except DAFConfigError:
             continue  # reported with the space, once the base is right
         for probe in probes[:MOST_PROBES]:

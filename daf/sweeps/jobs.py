@@ -1,6 +1,7 @@
 """What travels between a sweep and its workers: plain data that imports nothing heavy."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -10,9 +11,13 @@ from daf.config.schemas import DAFConfig
 from daf.files import write_whole
 from daf.redaction import redactor
 
+log = logging.getLogger(__name__)
+
 #: Scores of a policy: (mission, evaluation seed) to one number for each metric.
 Scores = dict[tuple[str, int], tuple[float, ...]]
 
+#: What a worker reports so that its silence means something.
+ALIVE = "alive"
 #: In a trial's folder, from the moment on at which it has ended and its MLflow run, too.
 OUTCOME_FILE = "outcome.json"
 
@@ -53,6 +58,15 @@ class CheckJob:
     """Asks a worker whether a config can run: it has torch and CoGames at hand, which take seconds to import."""
 
     config: DAFConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlotJob:
+    """Asks a worker for the plots of a study, without those that are named in `skip`."""
+
+    config: DAFConfig
+    folder: Path
+    skip: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -96,10 +110,13 @@ class TrialOutcome:
         """What `save` left there; None where the trial never came to an end."""
         try:
             facts: dict[str, Any] = json.loads((folder / OUTCOME_FILE).read_text())
+            lists = {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
+            return cls(**(facts | lists))
         except FileNotFoundError:
             return None
-        lists = {key: tuple(value) for key, value in facts.items() if isinstance(value, list)}
-        return cls(**(facts | lists))
+        except (OSError, ValueError, TypeError, AttributeError) as error:  # torn by a full disk, or by hand
+            log.warning("%s is damaged and counts as not there: %s", folder / OUTCOME_FILE, error)
+            return None
 
 
 def seeds_from(first: int, count: int) -> tuple[int, ...]:

@@ -9,10 +9,12 @@ from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.execution.executor import Executor, JobDone, JobFailed
 from daf.execution.processes import ProcessExecutor
+from daf.execution.retries import Retries
 from daf.sweeps.checks import check_sweep, is_grid
 from daf.sweeps.composition import compose_onto
 from daf.sweeps.conclude import conclude
 from daf.sweeps.confirm import OnDone, confirm
+from daf.sweeps.draw import draw_in_worker
 from daf.sweeps.engine import run_jobs, run_trials
 from daf.sweeps.jobs import CheckJob, TrialJob
 from daf.sweeps.judge import Confirmation
@@ -24,11 +26,14 @@ from daf.sweeps.space import Compose, Space
 from daf.sweeps.status import read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
+from daf.tasks import find_task
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker
 
 #: Runs trials elsewhere than on this machine's workers, such as on a Hydra launcher.
 MakeExecutor = Callable[[StoredStudy], Executor]
+#: Seconds that a check of the environment may take: it loads policies and builds missions.
+LONGEST_CHECK_S = 300.0
 
 
 def daf_launch_sweep(
@@ -62,14 +67,14 @@ def daf_launch_sweep(
         output_dir = Path(config.output_dir).absolute()
         output_dir.mkdir(parents=True, exist_ok=True)
         with closing(stored), sweep_run(stored, output_dir) as tracker:
-            if tracker.is_new:
+            if stored.facts.parent_run_id != tracker.run_id:
                 _describe(tracker, stored, overrides)
-            request = SweepRequest(config=config, space=space, compose=compose, output_dir=output_dir, tracker=tracker)
+            request = SweepRequest(config, space, compose, output_dir, tracker, stored.seeds)
             try:
                 confirmation = _work(stored, request, pool, executor)
             except KeyboardInterrupt as error:
                 raise _interrupted(stored) from error
-            return conclude(stored, request, confirmation)
+            return conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
 
 
 def _open_study(
@@ -80,24 +85,28 @@ def _open_study(
     problems = check_sweep(config, space, compose, check_environment)
     if problems:
         raise DAFConfigError(problems)
-    grid = None
-    if is_grid(config, space):
-        grid = space.grid(compose)
-    return StoredStudy(config, open_storage(config), space, grid), space
+    points = space.points(compose)
+    return StoredStudy(config, open_storage(config), space, points, is_grid=is_grid(config, space)), space
 
 
 def _check_in_worker(pool: Executor, config: DAFConfig) -> list[Problem]:
-    pool.submit(CheckJob(config))
-    event = pool.next_event()
-    if isinstance(event, JobFailed):
-        raise DAFError(f"the environment could not be checked:\n{event.traceback}")
-    assert isinstance(event, JobDone), "a check sends no messages"
-    problems: list[Problem] = event.result
-    return problems
+    retries, attempt = Retries(config.sweep.max_retries + 1, frozenset(("died", "hung"))), 0
+    while True:
+        pool.submit(CheckJob(config), time_limit_s=LONGEST_CHECK_S)
+        event = pool.next_event()
+        if isinstance(event, JobDone):
+            problems: list[Problem] = event.result
+            return problems
+        assert isinstance(event, JobFailed), "a check sends no messages"
+        if not retries.allows(event, attempt):
+            raise DAFError(f"the environment could not be checked:\n{event.traceback}")
+        attempt = retries.next_attempt(event, attempt)
 
 
 def _describe(tracker: Tracker, stored: StoredStudy, overrides: Sequence[str]) -> None:
-    """Logs what a new run of a sweep is."""
+    """Logs what a new run of a sweep is, and notes it with the study."""
+    # Noted first: whoever comes next finds it, and does not describe it once more.
+    stored.record(parent_run_id=tracker.run_id)
     log_provenance(tracker, stored.config, overrides)
     tracker.set_tags({"daf.sweep": stored.name})
 
@@ -105,12 +114,15 @@ def _describe(tracker: Tracker, stored: StoredStudy, overrides: Sequence[str]) -
 def _work(
     stored: StoredStudy, request: SweepRequest, pool: Executor, executor: MakeExecutor | None
 ) -> Confirmation | None:
+    # Any other task says nothing while it runs.
+    limit_s = request.config.sweep.silence_s if find_task(request.config.task).scored_by_sweeps else None
     with live_view() as show:
         with executor(stored) if executor else nullcontext(pool) as runs_trials:
-            run_trials(stored, request, runs_trials, show)
+            # A launcher's jobs end by the launcher's own limits.
+            run_trials(stored, request, runs_trials, show, None if executor else limit_s)
 
         def run_confirmation(jobs: Sequence[TrialJob], on_done: OnDone) -> list[str]:
-            return run_jobs(jobs, on_done, stored, request, pool, show)
+            return run_jobs(jobs, on_done, stored, request, pool, show, limit_s)
 
         return confirm(stored, request, run_confirmation)
 

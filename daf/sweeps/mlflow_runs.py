@@ -1,23 +1,20 @@
-"""The MLflow runs of trials, as the sweep's process begins and ends them."""
+"""The MLflow runs of a sweep and its trials, as the sweep's process begins and ends them."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.errors import DAFError
-from daf.records import digest
 from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob
 from daf.sweeps.study import StoredStudy
 from daf.tracking.abandoned import process_tags
 from daf.tracking.begin import open_tidied
 from daf.tracking.names import NAME_LENGTH, legal_value
-from daf.tracking.store import tracking_uri
 from daf.tracking.tracker import Tracker
-from daf.tracking.undelivered import state_dir
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -33,57 +30,48 @@ def sweep_run(stored: StoredStudy, output_dir: Path) -> Tracker:
     """
     tracking = stored.config.tracking
     store = open_tidied(tracking.uri, tracking.experiment)
-    # Two processes that begin the same sweep in the same moment share one run.
-    with _alone(state_dir(tracking_uri(tracking.uri)) / f"{digest(stored.name)[:16]}.lock"):
-        before = stored.facts.parent_run_id
-        known = before if before and _is_there(store.client, before) else None
-        tracker = Tracker(*store[:2], f"sweep {stored.name}", output_dir, run_id=known, delivered=store.delivered)
-        if known is None:
-            stored.record(parent_run_id=tracker.run_id)
-    if before and known is None:
-        _move_trials(stored, tracker)
-    return tracker
+    name = f"sweep {stored.name}"
+    run_id = parent_run(store.client, store.experiment_id, stored, name)
+    return Tracker(store.client, store.experiment_id, name, output_dir, run_id=run_id, delivered=store.delivered)
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    from filelock import FileLock
+def parent_run(client: "MlflowClient", experiment_id: str, stored: StoredStudy, name: str) -> str:
+    """The run that a study's trials are filed under: the one it was begun with, restored where somebody deleted it.
 
-    lock = FileLock(path, timeout=60)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except OSError as error:  # what follows is right but for that moment
-        log.debug("%s cannot be locked: %s", path, error)
-    try:
-        yield
-    finally:
-        lock.release()
+    Where that is gone for good, a new one takes its trials over. Of two processes that begin a study in the same
+    moment, both take the run that the study heard of first.
+    """
+    before = stored.facts.parent_run_id
+    if before and _is_there(client, before):
+        return before
+    mine = client.create_run(experiment_id, run_name=legal_value(redactor().text(name), NAME_LENGTH)).info.run_id
+    claimed = stored.claim_parent(before, mine)
+    chosen = next(run_id for run_id in claimed if run_id == mine or _is_there(client, run_id))
+    if chosen != mine:
+        client.delete_run(mine)
+    elif before:
+        _file_under(client, [trial.facts.run_id for trial in stored.trials()], mine)
+    return chosen
 
 
 def _is_there(client: "MlflowClient", run_id: str) -> bool:
-    """Whether a sweep's run is there; one that was deleted in the UI is brought back, since the sweep goes on in it."""
+    """Whether a run exists; a deleted one is restored."""
     from mlflow.exceptions import MlflowException
 
     try:
-        if client.get_run(run_id).info.lifecycle_stage == "deleted":
+        if client.get_run(run_id).info.lifecycle_stage != "active":
             client.restore_run(run_id)
-            log.warning("the sweep's MLflow run %s was deleted; it is restored, for the sweep goes on in it", run_id)
     except MlflowException:
         return False
     return True
 
 
-def _move_trials(stored: StoredStudy, tracker: Tracker) -> None:
-    """Files the runs of earlier trials under the sweep's new run, where the old one is gone for good."""
+def _file_under(client: "MlflowClient", run_ids: Iterable[str | None], parent: str) -> None:
     from mlflow.exceptions import MlflowException
 
-    for trial in stored.trials():
-        try:
-            if trial.facts.run_id:
-                tracker.client.set_tag(trial.facts.run_id, "mlflow.parentRunId", tracker.run_id)
-        except MlflowException:  # gone as well
-            continue
+    for run_id in filter(None, run_ids):
+        with suppress(MlflowException):  # it may have been deleted, too
+            client.set_tag(run_id, "mlflow.parentRunId", parent)
 
 
 def with_run(job: TrialJob, tracker: Tracker) -> TrialJob:

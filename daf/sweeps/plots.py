@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from daf.visualization.style import COLOURS
 if TYPE_CHECKING:
     import optuna
     from matplotlib.axes import Axes
+    from optuna.distributions import BaseDistribution
     from optuna.importance import BaseImportanceEvaluator
     from optuna.trial import FrozenTrial
 
@@ -23,39 +24,45 @@ log = logging.getLogger(__name__)
 
 #: Parameters that a contour plot still shows legibly.
 MOST_CONTOURS = 4
+#: Categories of one parameter that fANOVA handles in a second or so.
+MOST_CATEGORIES = 8
 
 
-def daf_plot_sweep(study: StudyView, folder: Path, metrics: Sequence[str]) -> list[Path]:
-    """Draws history, importances (fANOVA), parallel coordinates, slices, contours and intermediate values.
+def sweep_plots(study: StudyView, folder: Path, metrics: Sequence[str]) -> dict[str, Callable[[], Path | None]]:
+    """What can be drawn: history, importances, parallel coordinates, slices, contours, intermediate values.
 
     With several objectives there is a plot of each kind for each of them, and the Pareto front. What a study has too
     few trials or parameters for is left out.
 
     Returns:
-        The files.
+        Name to what draws it, as a PNG file in `folder`; that gives no file where Optuna cannot draw it.
     """
     if not in_state(study.trials(), "COMPLETE"):
-        return []
+        return {}
     folder.mkdir(parents=True, exist_ok=True)
     best = study.best_trials(1)[0].number if len(metrics) == 1 else None
-    drawn = [
-        *_histories(study, folder, metrics),
-        *(_draw(folder / f"{name}.png", plot, best) for name, plot in _plots(study, metrics).items()),
-    ]
-    return [path for path in drawn if path]
+    return {
+        **_histories(study, folder, metrics),
+        **{name: partial(_draw, folder / f"{name}.png", plot, best) for name, plot in _plots(study, metrics).items()},
+    }
 
 
-def _histories(study: StudyView, folder: Path, metrics: Sequence[str]) -> Iterator[Path]:
+def _histories(study: StudyView, folder: Path, metrics: Sequence[str]) -> dict[str, Callable[[], Path | None]]:
     """The objective of every trial, in the order of their numbers; a file for each objective."""
-    for index, (metric, direction) in enumerate(zip(metrics, study.directions, strict=True)):
-        trials = [
-            (trial.number, trial.values[index] if trial.values else None, trial.state) for trial in study.trials()
-        ]
-        path = folder / f"history{_suffix(metric, metrics)}.png"
-        try:
-            yield daf_plot_sweep_results(trials, path, metric=metric, direction=direction)
-        except Exception as error:
-            _note_left_out(path, error)
+    names = [f"history{_suffix(metric, metrics)}" for metric in metrics]
+    return {
+        name: partial(_history, study, folder / f"{name}.png", index, metrics[index])
+        for index, name in enumerate(names)
+    }
+
+
+def _history(study: StudyView, path: Path, index: int, metric: str) -> Path | None:
+    trials = [(trial.number, trial.values[index] if trial.values else None, trial.state) for trial in study.trials()]
+    try:
+        return daf_plot_sweep_results(trials, path, metric=metric, direction=study.directions[index])
+    except Exception as error:
+        _note_left_out(path, error)
+        return None
 
 
 def _suffix(metric: str, metrics: Sequence[str]) -> str:
@@ -88,18 +95,28 @@ def _plots_of_metric(
     study: "optuna.Study", varied: Sequence[str], what: Mapping[str, Any]
 ) -> dict[str, Callable[[], Any]]:
     """The plots of one objective over the parameters that vary."""
-    from optuna.importance import FanovaImportanceEvaluator
     from optuna.visualization import matplotlib as plots
 
-    fanova, params = FanovaImportanceEvaluator(seed=0), list(varied)
+    evaluator, params = _importance_evaluator(study), list(varied)
     chosen: dict[str, Callable[[], Any]] = {
         "slice": partial(plots.plot_slice, study, params=params, **what),
-        "importances": partial(plots.plot_param_importances, study, evaluator=fanova, params=params, **what),
+        "importances": partial(plots.plot_param_importances, study, evaluator=evaluator, params=params, **what),
     }
     if len(varied) > 1:
         chosen["parallel_coordinates"] = partial(plots.plot_parallel_coordinate, study, params=params, **what)
-        chosen["contour"] = partial(_contour, study, fanova, varied, what)
+        chosen["contour"] = partial(_contour, study, evaluator, varied, what)
     return chosen
+
+
+def _importance_evaluator(study: "optuna.Study") -> "BaseImportanceEvaluator":
+    """By fANOVA (Hutter et al. 2014), or by PED-ANOVA (Watanabe et al. 2023) where categories would take it hours."""
+    from optuna.distributions import CategoricalDistribution
+    from optuna.importance import FanovaImportanceEvaluator, PedAnovaImportanceEvaluator
+
+    distributions = {d for trial in study.get_trials(deepcopy=False) for d in trial.distributions.values()}
+    categories = [len(d.choices) for d in distributions if isinstance(d, CategoricalDistribution)]
+    many = max(categories, default=0) > MOST_CATEGORIES
+    return PedAnovaImportanceEvaluator() if many else FanovaImportanceEvaluator(seed=0)
 
 
 def _value_at(index: int, trial: "FrozenTrial") -> float:
@@ -124,20 +141,37 @@ def _contour(
 
 
 def _with_short_names(study: "optuna.Study") -> "optuna.Study":
-    """A copy in memory whose parameters are called by the last part of their key, where that is clear."""
+    """A copy in memory whose parameters are called by the last part of their key, where that is clear.
+
+    Choices that are numbers become a range of numbers.
+    """
     import optuna
 
     trials = study.get_trials()
     names = {name for trial in trials for name in trial.params}
     last = [_last_part(name) for name in names]
     short = {name: _last_part(name) if last.count(_last_part(name)) == 1 else name for name in names}
+    numeric = _numeric({name: d for trial in trials for name, d in trial.distributions.items()})
     copy = optuna.create_study(directions=study.directions)
     for trial in trials:
-        distributions = {short[name]: distribution for name, distribution in trial.distributions.items()}
+        distributions = {short[name]: numeric.get(name, d) for name, d in trial.distributions.items()}
         # The parameters follow the distributions' names, so both change at once.
         trial.params, trial.distributions = {short[n]: value for n, value in trial.params.items()}, distributions
         copy.add_trial(trial)
     return copy
+
+
+def _numeric(distributions: "Mapping[str, BaseDistribution]") -> "dict[str, BaseDistribution]":
+    """What stands for choices that are all numbers: they have an order, and lie on an axis."""
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    found: dict[str, BaseDistribution] = {}
+    for name, distribution in distributions.items():
+        choices = distribution.choices if isinstance(distribution, CategoricalDistribution) else ("",)
+        if all(isinstance(choice, int | float) and not isinstance(choice, bool) for choice in choices):
+            low, high = float(min(choices)), float(max(choices))
+            found[name] = FloatDistribution(low, high, log=0 < 20 * low < high)
+    return found
 
 
 def _last_part(name: str) -> str:

@@ -10,13 +10,14 @@ from daf.config.schemas import DAFConfig
 from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob, seeds_from
 from daf.sweeps.mlflow_runs import with_run
-from daf.sweeps.space import Compose, Space, trial_name
+from daf.sweeps.seeds import StudySeeds
+from daf.sweeps.space import Assignments, Compose, Space, trial_name
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import RunningTrial
 from daf.tracking.tracker import Tracker
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class SweepRequest:
     """A sweep as it was asked for, and where this run of it keeps its files and its MLflow runs.
 
@@ -24,6 +25,7 @@ class SweepRequest:
         config: the base config.
         output_dir: of this run of the sweep; every trial has a folder of its own below it.
         tracker: of the sweep's MLflow run.
+        seeds: of the study.
     """
 
     config: DAFConfig
@@ -31,9 +33,10 @@ class SweepRequest:
     compose: Compose
     output_dir: Path
     tracker: Tracker
+    seeds: StudySeeds
 
-    def job(self, trial: RunningTrial, attempt: int) -> TrialJob:
-        """Samples what a trial varies and makes its job.
+    def sample(self, trial: RunningTrial) -> tuple[Assignments, DAFConfig]:
+        """Samples what a trial varies, and notes it and the config that it makes.
 
         Raises:
             DAFConfigError: what was sampled makes no valid config.
@@ -41,14 +44,20 @@ class SweepRequest:
         """
         assignments = trial.suggest(self.space, self.compose)
         trial.record(assignments=redactor().tree(assignments))
+        config = self.compose(assignments)
+        trial.record(config=redactor().tree(config.model_dump(mode="json", exclude={"sweep"})))
+        return assignments, config
+
+    def job(self, trial: RunningTrial, assignments: Assignments, config: DAFConfig, attempt: int) -> TrialJob:
+        """The job of a trial that `sample` was asked for, with a folder and an MLflow run."""
         folder = _new_folder(self.output_dir, str(trial.number))
         # Reports must fall on the same steps in all trials, whatever they vary.
         sweep = self.config.sweep.model_copy(update={"report_every": report_every(self.config)})
-        config = self.compose(assignments).model_copy(update={"output_dir": str(folder), "sweep": sweep})
-        trial.record(config=redactor().tree(config.model_dump(mode="json", exclude={"sweep"})), output_dir=str(folder))
+        config = config.model_copy(update={"output_dir": str(folder), "sweep": sweep})
+        trial.record(output_dir=str(folder))
         tags = {"daf.trial.number": str(trial.number), "daf.trial.attempt": str(attempt)}
         job = replace(
-            trial_job(config, trial.number, trial.facts.assignments, self.tracker.run_id),
+            trial_job(self.seeds.of_trial(config), trial.number, trial.facts.assignments, self.tracker.run_id),
             name=trial_name(assignments),
             tags=tags,
         )

@@ -11,7 +11,7 @@ from daf.config.schemas import DAFConfig
 from daf.errors import DAFError
 from daf.execution.executor import JobContext
 from daf.records import EpisodeRecord
-from daf.sweeps.jobs import Intermediate, Scores, TrialJob
+from daf.sweeps.jobs import ALIVE, Intermediate, Scores, TrialJob
 from daf.tasks import Task, find_task
 from daf.tracking.tracker import Tracker
 from daf.training import daf_train
@@ -131,6 +131,7 @@ class _Reporter:
         if report.reward is not None:
             # A stat that is absent although an episode ended is 0, as in `EpisodeRecord.value`.
             self._values.append(report.metrics.get(self._stat, 0.0))
+        self._run.context.report(ALIVE)
         if every := self._run.job.report_every:
             step = (self._offset + report.agent_steps) // every * every
             if step > self._reported and self._values:
@@ -152,9 +153,11 @@ def _play(run: SeedRun, weights: str | None, training: Mapping[str, float]) -> S
             block = run.index * len(missions) + missions.index(record.mission_name)
             step = block * config.evaluation.episodes + record.seed - config.evaluation.seed
             run.context.report(Intermediate(step, record.value(config.objective.metric[0])))
+        run.context.report(ALIVE)
         run.stop_if_asked()
 
     def on_mixed(_: EpisodeRecord) -> None:
+        run.context.report(ALIVE)
         run.stop_if_asked()
 
     return play_and_score(config, run.tracker, training, on_solo=on_solo, on_mixed=on_mixed)

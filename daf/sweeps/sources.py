@@ -60,7 +60,7 @@ class TrialSource:
         return trial
 
     def make_job(self, subject: RunningTrial, attempt: int) -> TrialJob | None:
-        """What a worker is to do; None for a trial that has ended already, or that makes no valid config.
+        """What a worker is to do; None for a trial that has ended already, repeats another, or makes no valid config.
 
         Raises:
             DAFError: MLflow takes no run, or it had diverged, and with it too many have failed.
@@ -71,7 +71,10 @@ class TrialSource:
         if attempt:
             subject.record(retries=attempt)
         try:
-            return self._request.job(subject, attempt)
+            assignments, config = self._request.sample(subject)
+            if self._stored.end_repeated(subject):
+                return None
+            return self._request.job(subject, assignments, config, attempt)
         except (DAFConfigError, ValueError) as error:
             self._record_failure(subject, str(error), "infeasible")
             return None

@@ -14,10 +14,12 @@ from daf.config.expressions import evaluate_expression
 from daf.config.override_syntax import override_text
 from daf.config.schemas import DAFConfig, DAFParameterConfig
 from daf.config.sections import VALUE_KEYS
+from daf.config.whole_numbers import takes_whole_numbers
 from daf.errors import DAFConfigError, Problem
 
 if TYPE_CHECKING:
     import optuna
+    from optuna.distributions import BaseDistribution
 
 #: Points of a grid that are still written out.
 MOST_POINTS = 10_000
@@ -43,6 +45,15 @@ class Parameter:
 
     key: str
     config: DAFParameterConfig
+
+    @classmethod
+    def of(cls, key: str, config: DAFParameterConfig) -> "Parameter":
+        """A key with what it ranges over: whole numbers where the key takes no others and the ends are whole."""
+        ends = (config.low, config.high, config.step)
+        whole = config.choices is None and not config.transform and not any((end or 0) % 1 for end in ends)
+        if whole and takes_whole_numbers(key.lstrip("+")):
+            return cls(key, config.model_copy(update={"type": "int"}))
+        return cls(key, config)
 
     @property
     def path(self) -> str:
@@ -72,21 +83,44 @@ class Parameter:
         return [int(value) if config.type == "int" else float(f"{value:.12g}") for value in values]
 
     def probes(self) -> list[Any]:
-        """Sampled values that show whether the key takes what it may be given: all choices, or both ends."""
+        """Sampled values that show whether the key takes what it may be given: all choices, or ends and between."""
         if self.config.choices is not None:
             return list(self._choices)
+        low, high, step = self._bounds()
+        between = low + 0.382 * (high - low)
+        if step:
+            between = low + (between - low) // step * step
+        return list(dict.fromkeys(map(self._cast, (low, between, high))))
+
+    def contains(self, sampled: Any) -> bool:
+        """Whether the study may sample a value."""
+        if self.config.choices is not None:
+            return self.sampled(sampled) in self._choices
         low, high, _ = self._bounds()
-        return [self._cast(low), self._cast(high)]
+        return isinstance(sampled, int | float) and low <= sampled <= high
+
+    def distribution(self) -> "BaseDistribution":
+        """What the study samples it from."""
+        from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+        config = self.config
+        if config.choices is not None:
+            return CategoricalDistribution(list(self._choices))
+        low, high, step = self._bounds()
+        if config.type == "int":
+            return IntDistribution(int(low), int(high), step=int(step or 1), log=config.log)
+        return FloatDistribution(low, high, step=step, log=config.log)
 
     def suggest(self, trial: "optuna.Trial") -> Any:
         """Has the study sample a value."""
-        config = self.config
-        if config.choices is not None:
-            return trial.suggest_categorical(self.name, list(self._choices))
-        low, high, step = self._bounds()
-        if config.type == "int":
-            return trial.suggest_int(self.name, int(low), int(high), step=int(step or 1), log=config.log)
-        return trial.suggest_float(self.name, low, high, step=step, log=config.log)
+        from optuna.distributions import CategoricalDistribution, IntDistribution
+
+        drawn: Any = self.distribution()
+        if isinstance(drawn, CategoricalDistribution):
+            return trial.suggest_categorical(self.name, drawn.choices)
+        if isinstance(drawn, IntDistribution):
+            return trial.suggest_int(self.name, drawn.low, drawn.high, step=drawn.step, log=drawn.log)
+        return trial.suggest_float(self.name, drawn.low, drawn.high, step=drawn.step, log=drawn.log)
 
     def value(self, sampled: Any) -> Any:
         """The config's value for a sampled one.
@@ -148,7 +182,7 @@ class Space:
         Raises:
             DAFConfigError: conditions that depend on each other.
         """
-        parameters = [Parameter(key, config) for key, config in space.items()]
+        parameters = [Parameter.of(key, config) for key, config in space.items()]
         waiting = sorted(parameters, key=lambda parameter: (not parameter.is_group, bool(parameter.config.when)))
         ordered: list[Parameter] = []
         while waiting:
@@ -178,6 +212,13 @@ class Space:
             if self.applies(parameter, assignments, compose):
                 assignments[parameter.key] = parameter.value(parameter.suggest(trial))
         return assignments
+
+    def points(self, compose: Compose) -> list[dict[str, Any]] | None:
+        """As `grid`; None where there is no end, or one that is too far."""
+        try:
+            return self.grid(compose) if self.is_finite else None
+        except (ValueError, DAFConfigError):
+            return None
 
     def grid(self, compose: Compose) -> list[dict[str, Any]]:
         """Every point of the grid once, as sampled values under the study's names.

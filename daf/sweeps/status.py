@@ -49,7 +49,10 @@ class SweepStatus:
         return self.complete + self.pruned + self.failed
 
     def __str__(self) -> str:
+        # Earlier runs of the study may have asked for more.
         parts = [f"{self.finished}/{self.n_trials} trials"]
+        if self.finished > self.n_trials:
+            parts = [f"{self.finished} trials, {self.n_trials} asked for"]
         counts = {"running": self.running, "interrupted": self.interrupted, "pruned": self.pruned}
         parts += [f"{count} {what}" for what, count in (counts | {"failed": self.failed}).items() if count]
         if self.best is not None:
@@ -61,7 +64,8 @@ class SweepStatus:
 
 def read_status(study: StudyView, n_jobs: int = 1) -> SweepStatus:
     """The status of a study, in whatever process it is read."""
-    trials, facts = study.trials(), study.facts
+    facts = study.facts
+    trials = [trial for trial in study.trials() if trial.facts.same_as is None]
     running = in_state(trials, "RUNNING")
     interrupted = [trial for trial in running if is_dead(trial.facts.owner, facts.heartbeats)]
     complete, several = in_state(trials, "COMPLETE"), len(study.directions) > 1

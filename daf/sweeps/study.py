@@ -7,18 +7,21 @@ import logging
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from daf.config.schemas import DAFConfig
+from daf.config.sections import EXPERIMENT
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.redaction import redactor
 from daf.sweeps.facts import CONFIRMED, PolicyScores, StudyFacts, TrialFacts, confirmed_scores, stored_scores
 from daf.sweeps.identity import default_storage, differences, identity, study_name
+from daf.sweeps.journal import mend_journal
 from daf.sweeps.owners import end_owner, is_dead, new_owner
+from daf.sweeps.seeds import SHARED, StudySeeds, study_seeds
 from daf.sweeps.space import Assignments, Compose, Space
 from daf.sweeps.strategies import make_pruner, make_sampler
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     import optuna
     from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
-    from optuna.storages.journal import BaseJournalFileLock
     from optuna.trial import FrozenTrial
 
 Direction = Literal["maximize", "minimize"]
@@ -34,6 +36,10 @@ Direction = Literal["maximize", "minimize"]
 DEFAULT_TRIALS = 20
 #: Seconds between two heartbeats.
 HEARTBEAT_EVERY_S = 30.0
+#: How often in a row a sampler may propose what has been tried, until it is passed over.
+MOST_REPEATS = 20
+
+log = logging.getLogger(__name__)
 
 
 def quiet_optuna() -> None:
@@ -66,22 +72,12 @@ def open_storage(config: DAFConfig) -> "BaseStorage":
     path.parent.mkdir(parents=True, exist_ok=True)
     # By default a new process waits half a minute for one that was killed while it held the lock.
     lock = JournalFileOpenLock(str(path), grace_period=5)
-    _drop_torn_line(path, lock)
-    return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-
-
-def _drop_torn_line(path: Path, lock: "BaseJournalFileLock") -> None:
-    """Cuts off what a process that died while writing left behind; Optuna would never read the file again."""
-    if not path.is_file():
-        return
-    lock.acquire()
+    mend_journal(path, lock)
     try:
-        with path.open("rb+") as file:
-            content = file.read()
-            if content and not content.endswith(b"\n"):
-                file.truncate(content.rfind(b"\n") + 1)
-    finally:
-        lock.release()
+        return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    except Exception as error:  # a line that is there and belongs elsewhere raises whatever Optuna stumbles over
+        why = f"the study's journal {path} cannot be read: {type(error).__name__}: {error}."
+        raise DAFConfigError([Problem("sweep.storage", why, "Restore it, or begin another study.")]) from error
 
 
 class StudyTrial:
@@ -157,6 +153,11 @@ class RunningTrial:
         """What is noted about it so far."""
         return TrialFacts.load(self._trial.user_attrs)
 
+    @property
+    def params(self) -> dict[str, Any]:
+        """What was sampled, under the study's names."""
+        return self._trial.params
+
     def record(self, **changes: Any) -> None:
         """Notes facts, by the names of `TrialFacts`."""
         before = self.facts
@@ -222,6 +223,12 @@ class StudyView:
         return StudyFacts.load(self.study.user_attrs)
 
     @property
+    def seeds(self) -> StudySeeds:
+        """Where its episodes and its confirmation's trainings begin."""
+        stored = self.facts.seeds
+        return StudySeeds(*stored) if stored else SHARED
+
+    @property
     def directions(self) -> tuple[Direction, ...]:
         """``maximize`` or ``minimize`` for each objective."""
         maximize = [direction.name == "MAXIMIZE" for direction in self.study.directions]
@@ -233,13 +240,14 @@ class StudyView:
 
     def pareto_front(self) -> list[StudyTrial]:
         """The trials that no other one beats in every objective; the best ones where there is one objective."""
-        return [StudyTrial(trial) for trial in self.study.best_trials]
+        front = [StudyTrial(trial) for trial in self.study.best_trials]
+        return [trial for trial in front if trial.facts.same_as is None]
 
     def best_trials(self, count: int) -> list[StudyTrial]:
-        """The best complete trials, best first; for several objectives those of the Pareto front."""
+        """The best complete trials that ran, best first; for several objectives those of the Pareto front."""
         if len(self.directions) > 1:
             return self.pareto_front()[:count]
-        complete = [trial for trial in self.trials() if trial.state == "COMPLETE"]
+        complete = [trial for trial in self.trials() if trial.state == "COMPLETE" and trial.facts.same_as is None]
         sign = -1.0 if self.directions == ("maximize",) else 1.0
         return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))[:count]
 
@@ -283,12 +291,19 @@ class StoredStudy(StudyView):
     """
 
     def __init__(
-        self, config: DAFConfig, storage: "BaseStorage", space: Space, grid: Sequence[Mapping[str, Any]] | None
+        self,
+        config: DAFConfig,
+        storage: "BaseStorage",
+        space: Space,
+        points: Sequence[Mapping[str, Any]] | None,
+        *,
+        is_grid: bool,
     ) -> None:
         """Opens or creates the study.
 
         Args:
-            grid: the points of a grid, or None for a sampler.
+            points: every point of the space, or None where there are infinitely (or too) many.
+            is_grid: whether they are tried one by one, and no sampler chooses.
 
         Raises:
             DAFConfigError: it was begun with another space, objective or base config.
@@ -299,10 +314,10 @@ class StoredStudy(StudyView):
         self._owner = new_owner()
         self._last_heartbeat = 0.0
         self._enqueued = _enqueued(config, space)
-        self._is_grid = grid is not None
-        points = [point for point in grid or () if point not in self._enqueued]
-        self._planned = [*self._enqueued, *map(dict, points)][: config.sweep.n_trials]
-        self.n_trials = len(self._planned) if self._is_grid else config.sweep.n_trials or DEFAULT_TRIALS
+        self._is_grid = is_grid
+        self._points = None if points is None else list(map(dict, points))
+        self._repeats = 0
+        self._planned, self.n_trials = self._plan(config.sweep.n_trials)
         study = optuna.create_study(
             storage=storage,
             study_name=study_name(config),
@@ -311,16 +326,25 @@ class StoredStudy(StudyView):
             pruner=make_pruner(config),
         )
         super().__init__(study)
-        sampler = config.sweep.sampler or ("tpe" if grid is None else "grid")
+        sampler = config.sweep.sampler or ("grid" if is_grid else "tpe")
         self._check_identity(space)
         self.heartbeat()
         self.study.sampler = make_sampler(config, sampler, len(self.trials()), self._others_before())
+
+    def _plan(self, asked: int | None) -> tuple[list[dict[str, Any]], int]:
+        """What is tried whatever a sampler says, and how many trials there will be."""
+        if not self._is_grid:
+            count = asked or DEFAULT_TRIALS
+            return self._enqueued[:count], count if self._points is None else min(count, len(self._points))
+        others = [point for point in self._points or () if point not in self._enqueued]
+        planned = [*self._enqueued, *others][:asked]
+        return planned, len(planned)
 
     def _check_identity(self, space: Space) -> None:
         now, before = identity(self.config), self.facts.identity
         self.record(n_trials=self.n_trials)
         if before is None:
-            self.record(identity=now)
+            self.record(identity=now, seeds=astuple(study_seeds(self.name)))
             self.study.set_metric_names(list(self.config.objective.metric))
             return
         changes = differences(before, now)
@@ -331,21 +355,25 @@ class StoredStudy(StudyView):
             hint = f"The study is {self.name}. Go on nonetheless with sweep.allow_change=true, or give a sweep.name."
             raise DAFConfigError([Problem(where, change, hint) for where, change in changes])
         if changes:
-            self._check_choices(space)
+            self._check_distributions(space)
             self.record(identity=now)
 
-    def _check_choices(self, space: Space) -> None:
-        """Optuna cannot change the choices of a parameter that it has sampled."""
-        import optuna
+    def _check_distributions(self, space: Space) -> None:
+        """Optuna can widen and narrow a range that it has sampled; it cannot change its kind, nor choices."""
+        from optuna.distributions import check_distribution_compatibility
 
         stored = {name: known for trial in self.trials() for name, known in trial.distributions.items()}
         for parameter in space.parameters:
             before = stored.get(parameter.name)
-            choices = parameter.finite_values() if parameter.config.choices is not None else None
-            known = list(before.choices) if isinstance(before, optuna.distributions.CategoricalDistribution) else None
-            if before is not None and choices != known:
-                why = "choices cannot be changed in a study that has sampled them."
-                raise DAFConfigError([Problem(f"sweep.space.{parameter.path}", why, "Give another sweep.name.")])
+            if before is None:
+                continue
+            try:
+                check_distribution_compatibility(before, parameter.distribution())
+            except ValueError as error:
+                why = f"cannot be changed in study {self.name}, which has sampled it from {before}."
+                raise DAFConfigError(
+                    [Problem(f"sweep.space.{parameter.path}", why, "Give another sweep.name.")]
+                ) from error
 
     def next_trial(self) -> RunningTrial | None:
         """The trial to run next: one that a dead process left running, then a new one; None when there are enough."""
@@ -380,7 +408,37 @@ class StoredStudy(StudyView):
         point = next((point for point in self._planned if frozenset(point.items()) not in begun), None)
         if self._is_grid:
             return point
-        return (point or {}) if len(trials) < self.n_trials else None
+        ran = [trial for trial in self.trials() if trial.facts.same_as is None]
+        if len(ran) >= self.n_trials:
+            return None
+        return point or ({} if self._repeats < MOST_REPEATS else self._untried(ran))
+
+    def _untried(self, ran: Sequence[StudyTrial]) -> dict[str, Any] | None:
+        """A point for a sampler that proposes nothing new any more; None where no point is left, or none is known."""
+        tried = [trial.params for trial in ran]
+        if self._points is None:
+            log.warning("The sampler proposed nothing new %d times in a row: the sweep ends here.", self._repeats)
+        return next((point for point in self._points or () if point not in tried), None)
+
+    def end_repeated(self, trial: RunningTrial) -> bool:
+        """Ends a trial whose config an earlier trial has, as that one ended; returns whether there is one."""
+        earlier = self.trials()[: trial.number]
+        twin = next((each for each in earlier if _is_twin(each, trial) and each.facts.same_as is None), None)
+        self._repeats = self._repeats + 1 if twin else 0
+        if twin is None:
+            return False
+        trial.record(same_as=twin.number)
+        if twin.values:
+            trial.complete(twin.values)
+        else:
+            trial.prune()
+        return True
+
+    def claim_parent(self, before: str | None, run_id: str) -> list[str]:
+        """Proposes an MLflow run to file the trials under, in place of `before`; all proposals, the first one first."""
+        prefix = f"parent after {before} "
+        self.study.set_user_attr(f"{prefix}{self._owner}", run_id)
+        return [value for key, value in self.study.user_attrs.items() if key.startswith(prefix)]
 
     def close(self) -> None:
         """Leaves the trials that it has not finished to the next process that goes on with the study."""
@@ -396,6 +454,15 @@ class StoredStudy(StudyView):
         """How many processes that began earlier are still at work on the same study."""
         owners = list(self.facts.heartbeats)
         return sum(not self.is_dead(owner) for owner in owners[: owners.index(self._owner)])
+
+
+def _is_twin(earlier: StudyTrial, trial: RunningTrial) -> bool:
+    """Whether two trials sampled the same and made the same experiment: the base config may have changed since."""
+    if earlier.params != trial.params:
+        return False
+    parts = (*EXPERIMENT, "task")
+    one, other = ({part: (facts.config or {}).get(part) for part in parts} for facts in (earlier.facts, trial.facts))
+    return one == other
 
 
 def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:

@@ -9,7 +9,8 @@ from daf.environment_checks import daf_check_environment
 from daf.episodes import worker as episodes_worker
 from daf.errors import Problem
 from daf.execution.executor import JobContext
-from daf.sweeps.jobs import CheckJob, TrialJob, TrialOutcome
+from daf.sweeps.draw import draw
+from daf.sweeps.jobs import CheckJob, PlotJob, TrialJob, TrialOutcome
 from daf.sweeps.run_trial import run_trial
 from daf.tasks import find_task
 
@@ -39,8 +40,11 @@ def initializer(config: DAFConfig) -> str:
     return f"{__name__}:{'warm_up' if plays else 'warm_up_tracking'}"
 
 
-def work(job: TrialJob | CheckJob, context: JobContext) -> TrialOutcome | list[Problem]:
+def work(job: TrialJob | CheckJob | PlotJob, context: JobContext) -> TrialOutcome | list[Problem] | None:
     """What a worker does with a job."""
+    if isinstance(job, PlotJob):
+        draw(job, context)
+        return None
     if isinstance(job, CheckJob):
         return list(daf_check_environment(job.config).errors)
     return run_trial(job, context)

@@ -29,11 +29,13 @@ class ScriptedExecutor(Executor):
     def __init__(self, *script: End) -> None:
         self.jobs: list[TrialJob] = []
         self.is_closed = False
+        self.limits: list[float | None] = []
         self._script = iter(script)
         self._waiting: deque[int] = deque()
 
     def submit(self, payload: Any, *, cost: float = 0.0, time_limit_s: float | None = None) -> int:
         self.jobs.append(payload)
+        self.limits.append(time_limit_s)
         self._waiting.append(len(self.jobs) - 1)
         return self._waiting[-1]
 
@@ -73,7 +75,8 @@ def _study(tiny: Load, *overrides: str, values: Sequence[float] = (1e-3,)) -> St
 def _run(stored: StoredStudy, tracker: Tracker, executor: Executor) -> list[str]:
     """Runs the study's trials; returns the lines that a person would see."""
     lines: list[str] = []
-    run_trials(stored, make_request(stored.config, tracker), executor, lambda status, running, line: lines.append(line))
+    request = make_request(stored.config, tracker)
+    run_trials(stored, request, executor, lambda status, running, line: lines.append(line), 60.0)
     return [line for line in lines if line]
 
 
@@ -188,6 +191,7 @@ def test_jobs_of_no_trial_are_tried_again_too(tiny: Load, tracker: Tracker) -> N
         make_request(stored.config, tracker),
         executor,
         lambda status, running, line: None,
+        None,
     )
     run_ids = executor.run_ids()
     assert outcomes == [(0, run_ids[1])]

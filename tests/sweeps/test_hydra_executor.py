@@ -119,6 +119,11 @@ def test_a_jobs_overrides_name_its_trial(tiny: Callable[..., DAFConfig]) -> None
     assert overrides[:3] == ["task=train", "optimizer.lr=0.001", "sweep.name=mine"]
     assert overrides[3].startswith("sweep.storage=")
     assert Path(overrides[3].partition("=")[2].strip("'\"")).name == "mine.journal"
-    assert overrides[4:] == ["sweep.report_every=256", "sweep.trial=7", "hydra.sweep.subdir='7'"]
+    assert overrides[4:] == [
+        "evaluation.seed=1000000",
+        "sweep.report_every=256",
+        "sweep.trial=7",
+        "hydra.sweep.subdir='7'",
+    ]
     theirs: Any = SimpleNamespace(config=tiny("sweep.storage='postgresql://me:hunter2@host/x'"), name="mine")
     assert "hunter2" not in "".join(trial_overrides(job, theirs, []))

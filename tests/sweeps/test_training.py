@@ -85,7 +85,7 @@ def test_a_wrong_command_ends_with_two_and_leaves_nothing(
 
 
 def test_a_parameter_without_effect_has_no_winner(tiny: Load) -> None:
-    config = tiny("sweep.confirm_episodes=6", "sweep.n_jobs=2")
+    config = tiny("sweep.confirm=reevaluate", "sweep.confirm_episodes=6", "sweep.n_jobs=2")
     result = daf_grid_search(config, {"training.checkpoint_interval": [10, 20]})
     assert result.confirmation is not None
     assert result.confirmation.winner is None
@@ -106,23 +106,25 @@ def _longer_episodes(tiny: Load, tmp_path: Path, *overrides: str) -> SweepResult
 
 
 def test_a_winner_is_an_experiment_that_loads(tiny: Load, tmp_path: Path) -> None:
-    result = _longer_episodes(tiny, tmp_path)
+    result = _longer_episodes(tiny, tmp_path, "sweep.confirm=reevaluate")
     assert result.confirmation is not None
     assert (result.confirmation.winner, result.objective) == (1, 25.0)
-    assert "is the winner" in result.confirmation.verdict
+    assert "The winner is the weights of trial 1" in result.confirmation.verdict
     assert result.winner_files == (tmp_path / "experiment" / "best.yaml",)
     again = daf_load_config(overrides=[f"hydra.searchpath=[file://{tmp_path}]", "experiment=best"])
     assert (again.mission.max_steps, again.mission.cogs, again.training.num_steps) == (25, 2, 512)
-    assert again.task.name == "train"
+    assert (again.task.name, again.policy.weights) == ("evaluate", result.confirmation.weights[0])
 
 
 @pytest.mark.slow
 def test_a_winner_can_be_trained_anew(tiny: Load, tmp_path: Path) -> None:
-    result = _longer_episodes(tiny, tmp_path, "sweep.confirm=retrain", "sweep.confirm_seeds=6")
+    result = _longer_episodes(tiny, tmp_path, "sweep.confirm_seeds=6")
     assert result.confirmation is not None
     assert result.confirmation.winner == 1
-    assert len([path for path in (tmp_path / "out" / "confirmation").iterdir() if "seed" in path.name]) == 12
-    again = _longer_episodes(tiny, tmp_path, "sweep.confirm=retrain", "sweep.confirm_seeds=6")
+    # Six trainings of both, and six more of the winner for its mean.
+    assert len([path for path in (tmp_path / "out" / "confirmation").iterdir() if "seed" in path.name]) == 18
+    assert result.confirmation.weights == ()
+    again = _longer_episodes(tiny, tmp_path, "sweep.confirm_seeds=6")
     assert again.confirmation is not None
     assert again.confirmation.mean == result.confirmation.mean
 
@@ -247,7 +249,9 @@ def test_ctrl_c_ends_the_runs_of_a_launcher(store: str, tmp_path: Path) -> None:
 
 
 def test_metrics_of_training_are_confirmed_by_trainings_only(tiny: Load, caplog: pytest.LogCaptureFixture) -> None:
-    result = daf_grid_search(tiny("objective.metric=train/reward", "training.num_steps=1024"), {"optimizer.lr": [1e-3]})
+    result = daf_grid_search(
+        tiny("objective.metric=train/reward", "sweep.confirm=reevaluate"), {"optimizer.lr": [1e-3]}
+    )
     assert result.status.complete == 1
     assert result.confirmation is None
     assert "train/reward needs sweep.confirm=retrain" in caplog.text
@@ -269,8 +273,9 @@ def test_value_over_replacement_is_an_objective(tiny: Load) -> None:
     config = tiny("task=evaluate", *team, "objective.metric=vor", "sweep.confirm=off", "sweep.name=vor")
     result = daf_grid_search(config, {"policy.class_path": ["noop", "random"]})
     values = [trial.values[0] for trial in load_stored(config).trials()]
-    alone = daf_run(tiny("task=vor", *team, "policy=random"))
-    assert values == [0.0, alone.objective]
+    seed = load_stored(config).seeds.of_trial(config).evaluation.seed
+    alone = daf_run(tiny("task=vor", *team, "policy=random", f"evaluation.seed={seed}"))
+    assert values == pytest.approx([0.0, alone.objective])
     assert alone.objective != 0
     records = (result.output_dir / "1" / "vor" / "episodes.jsonl").read_text().splitlines()
     assert len(records) == 2 * 5, "two seeds with four to no agents of the candidate"

@@ -83,6 +83,7 @@ class DAFSweepConfig(Schema):
     patience: Count | None
     report_every: Count | None
     seeds_per_trial: Count
+    silence_s: Positive | None
     max_retries: Annotated[Whole, Field(ge=0)]
     max_failure_rate: Fraction
     confirm: Literal["off", "reevaluate", "retrain"]
