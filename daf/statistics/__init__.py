@@ -4,7 +4,15 @@ The unit is the episode, paired by seed; missions are strata of equal weight. No
 and the random ones take a numpy Generator.
 """
 
+from daf.statistics.algorithms import (
+    AlgorithmComparison,
+    AlgorithmPair,
+    AlgorithmSummary,
+    algorithm_pairs,
+    compare_algorithms,
+)
 from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_with_interval
+from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
 from daf.statistics.profiles import performance_profiles, score_profiles
@@ -24,6 +32,9 @@ from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
     "NORMAL_THEORY",
+    "AlgorithmComparison",
+    "AlgorithmPair",
+    "AlgorithmSummary",
     "Comparison",
     "Effect",
     "Estimate",
@@ -35,8 +46,11 @@ __all__ = [
     "SequentialPair",
     "Summary",
     "TestResult",
+    "algorithm_pairs",
     "compare",
+    "compare_algorithms",
     "compare_two",
+    "crossed_mean",
     "fixed_sample_size",
     "mean_with_interval",
     "paired_effects",
