@@ -15,6 +15,7 @@ from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_
 from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
+from daf.statistics.groups import letter_groups
 from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
@@ -52,6 +53,7 @@ __all__ = [
     "compare_two",
     "crossed_mean",
     "fixed_sample_size",
+    "letter_groups",
     "mean_with_interval",
     "paired_effects",
     "performance_profiles",

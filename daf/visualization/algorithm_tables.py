@@ -18,15 +18,17 @@ if TYPE_CHECKING:
     from daf.statistics import AlgorithmComparison, AlgorithmPair
 
 
-def algorithms_table(
-    comparison: "AlgorithmComparison", metric: str, groups: dict[str, str], direction: str
-) -> ResultTable:
-    """One row an algorithm, the best first.
+def algorithms_table(comparison: "AlgorithmComparison", metric: str, direction: str) -> ResultTable:
+    """One row an algorithm, the best first; `direction` says whether the highest or the lowest is.
 
-    Args:
-        groups: algorithm to its letters; two that share one cannot be told apart.
+    Algorithms that share a letter of their groups cannot be told apart.
     """
+    from daf.statistics import letter_groups
+
     sign = 1 if direction == "lower" else -1
+    ranked = sorted(comparison.summaries, key=lambda summary: sign * summary.mean.value)
+    told_apart = [(pair.first, pair.second) for pair in comparison.pairs if pair.significant]
+    groups = letter_groups([summary.name for summary in ranked], told_apart)
     rows = [
         (
             summary.name,
@@ -35,7 +37,7 @@ def algorithms_table(
             *estimate_cells(summary.mean),
             *estimate_cells(summary.iqm),
         )
-        for summary in sorted(comparison.summaries, key=lambda summary: sign * summary.mean.value)
+        for summary in ranked
     ]
     interval = interval_heading(comparison.level)
     head = ("algorithm", "group", "trainings", f"mean {metric}", interval, "IQM", "IQM interval")
