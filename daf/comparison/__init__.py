@@ -1,6 +1,7 @@
 """Comparisons of policies that can be believed: the same episodes for each, and statistics that allow for chance."""
 
 from daf.comparison.ablation import AblationResult, daf_policy_ablation
+from daf.comparison.algorithms import AlgorithmComparisonResult
 from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
 from daf.comparison.compare import PolicyComparisonResult, daf_compare_policies
 from daf.comparison.paired import incomplete_notes, paired_scores
@@ -11,6 +12,7 @@ from daf.visualization.comparison_files import ComparisonReport
 
 __all__ = [
     "AblationResult",
+    "AlgorithmComparisonResult",
     "BenchmarkResult",
     "ComparisonReport",
     "PolicyComparisonResult",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from daf.comparison.algorithms import AlgorithmComparisonResult, compare_trained
 from daf.comparison.early_stopping import with_sequential_decisions
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes, paired_scores
@@ -58,18 +59,21 @@ class Played:
     sequential: "SequentialComparison | None"
 
 
-def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyComparisonResult:
+def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyComparisonResult | AlgorithmComparisonResult:
     """Lets `comparison.policies` play the same episodes, compares them and logs tables, plots and a report.
 
     Each policy plays alone, so that its reward is its own. With `comparison.stopping=sequential` they play in rounds
-    until every pair is decided or `comparison.max_episodes` is reached.
+    until every pair is decided or `comparison.max_episodes` is reached. With `comparison.trainings` algorithms are
+    trained first, so many times each, and compared as such.
 
     Raises:
         DAFConfigError: fewer than two policies.
         DAFError: there is no seed that every policy finished.
     """
-    if len(config.comparison.policies) < 2:
+    if _entrants(config) < 2:
         raise DAFConfigError([TOO_FEW_POLICIES])
+    if config.comparison.trainings:
+        return compare_trained(config, tracker)
     policies = unique_names([policy.spec() for policy in config.comparison.policies])
     warn_about_untrained(policies, tracker)
     played = _play(config, policies, mission_specs(config), tracker)
@@ -187,8 +191,13 @@ TOO_FEW_POLICIES = Problem(
 )
 
 
+def _entrants(config: DAFConfig) -> int:
+    return len(config.comparison.algorithms) + len(config.comparison.policies)
+
+
 def _policies(config: DAFConfig) -> list[KeyedPolicy]:
-    return keyed("comparison.policies", config.comparison.policies)
+    trained = [("policy", config.policy)] if config.comparison.algorithms else []
+    return [*trained, *keyed("comparison.policies", config.comparison.policies)]
 
 
 def _compared(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
@@ -196,7 +205,18 @@ def _compared(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
 
 
 def _problems(config: DAFConfig) -> list[Problem]:
-    return [] if len(config.comparison.policies) > 1 else [TOO_FEW_POLICIES]
+    return [] if _entrants(config) > 1 else [TOO_FEW_POLICIES]
 
 
-COMPARE = Task(name="compare", run=daf_compare_policies, policies=_policies, named_after=_compared, problems=_problems)
+def _trains(config: DAFConfig) -> bool:
+    return bool(config.comparison.algorithms)
+
+
+COMPARE = Task(
+    name="compare",
+    run=daf_compare_policies,
+    policies=_policies,
+    named_after=_compared,
+    problems=_problems,
+    trains=_trains,
+)

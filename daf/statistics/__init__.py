@@ -4,10 +4,18 @@ The unit is the episode, paired by seed; missions are strata of equal weight. No
 and the random ones take a numpy Generator.
 """
 
+from daf.statistics.algorithms import (
+    AlgorithmComparison,
+    AlgorithmPair,
+    AlgorithmSummary,
+    algorithm_pairs,
+    compare_algorithms,
+)
 from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_with_interval
 from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
+from daf.statistics.groups import letter_groups
 from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
@@ -25,6 +33,9 @@ from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
     "NORMAL_THEORY",
+    "AlgorithmComparison",
+    "AlgorithmPair",
+    "AlgorithmSummary",
     "Comparison",
     "Effect",
     "Estimate",
@@ -36,10 +47,13 @@ __all__ = [
     "SequentialPair",
     "Summary",
     "TestResult",
+    "algorithm_pairs",
     "compare",
+    "compare_algorithms",
     "compare_two",
     "crossed_mean",
     "fixed_sample_size",
+    "letter_groups",
     "mean_with_interval",
     "paired_effects",
     "performance_profiles",

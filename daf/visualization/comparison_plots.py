@@ -133,12 +133,12 @@ def daf_plot_pair_differences(
 
 
 def daf_plot_performance_profiles(
-    profiles: "PerformanceProfiles", path: Path, *, metric: str, episodes: int, title: str = ""
+    profiles: "PerformanceProfiles", path: Path, *, metric: str, episodes: int | None = None, title: str = ""
 ) -> Path:
-    """For each policy the share of its episodes above each score, with its pointwise band.
+    """For each policy the share of its episodes or trainings above each score, with its pointwise band.
 
     Args:
-        episodes: episodes behind each curve, for the axis label.
+        episodes: episodes behind each curve, for the axis label; None where the curves are of trainings.
     """
     with styled_figure(path) as (_, axes):
         curves = zip(profiles.policies, profiles.fractions, profiles.low, profiles.high, strict=True)
@@ -148,7 +148,8 @@ def daf_plot_performance_profiles(
             axes.fill_between(profiles.thresholds, low, high, color=colour, alpha=0.13, linewidth=0)
         axes.set_ylim(-0.02, 1.02)
         axes.set_xlabel(f"{metric} (threshold)")
-        axes.set_ylabel(f"share of episodes above it\n(n = {episodes} a policy, band: {level_text(profiles.level)})")
+        units, count = ("trainings", "") if episodes is None else ("episodes", f"n = {episodes} a policy, ")
+        axes.set_ylabel(f"share of {units} above it\n({count}band: {level_text(profiles.level)})")
         axes.set_title(title, loc="left", fontsize=10)
         axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
     return path

@@ -18,7 +18,7 @@ from daf.comparison.ablation import AblationResult, daf_policy_ablation
 from daf.comparison.ablation.conditions import build_conditions
 from daf.comparison.ablation.contribution_tables import contribution_tables
 from daf.comparison.ablation.contributions import contributions
-from daf.comparison.ablation.trainings import training_digest
+from daf.comparison.trainings import training_digest
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError, DAFTrainingDivergedError
 from daf.records import MissionSpec, PolicySpec
@@ -328,7 +328,7 @@ def test_an_ablation_that_broke_off_trains_only_what_is_missing(
             raise DAFTrainingDivergedError("made up")
         return trained
 
-    monkeypatch.setattr("daf.comparison.ablation.trainings.daf_train", train)
+    monkeypatch.setattr("daf.comparison.trainings.daf_train", train)
     with pytest.raises(DAFTrainingDivergedError):
         daf_policy_ablation(config, tracker)
     result = daf_policy_ablation(config, tracker)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from daf.comparison import daf_compare_policies, paired_scores
+from daf.comparison import PolicyComparisonResult, daf_compare_policies, paired_scores
 from daf.comparison.compare import Played, conclude
 from daf.config import DAFConfig, daf_load_config
 from daf.environment_checks import daf_check_environment
@@ -25,13 +25,20 @@ Load = Callable[..., DAFConfig]
 MINING = ("task=compare", "variant=objective_mine", "mission.max_steps=60")
 
 
+def compared(config: DAFConfig, tracker: Tracker) -> PolicyComparisonResult:
+    """A comparison of policies as they are."""
+    result = daf_compare_policies(config, tracker)
+    assert isinstance(result, PolicyComparisonResult)
+    return result
+
+
 def record(policy: str, seed: int, *, reward: float = 1.0, **game: float) -> EpisodeRecord:
     return made_up_record((0, 0), (reward, reward), policies=(policy,), mission="m0", seed=seed, game=game, steps=9)
 
 
 def test_starter_beats_both_and_everything_is_logged(tiny: Load, tracker: Tracker, store: str) -> None:
     config = tiny(*MINING, "comparison.policies=[starter,random,noop]", "evaluation.episodes=8")
-    result = daf_compare_policies(config, tracker)
+    result = compared(config, tracker)
     assert result.notes[0].startswith("starter beats random by 0.0")
     assert " and noop by 0.09" in result.notes[0]
     assert result.scores.seeds == tuple(range(1_000_000, 1_000_008))
@@ -67,7 +74,7 @@ def test_two_comparisons_stand_side_by_side_in_mlflow(
     with Tracker(tracker.client, tracker.experiment_id, "second", tmp_path / "second") as second:
         for each, policies in ((tracker, "[noop,random]"), (second, "[noop,starter]")):
             config = tiny("task=compare", f"comparison.policies={policies}", "evaluation.episodes=1")
-            daf_compare_policies(config, each)
+            compared(config, each)
     tracker.close("FINISHED")
     run_ids = [tracker.run_id, second.run_id]
     for name in ("summary_table", "pairs_table"):
@@ -81,7 +88,7 @@ def test_two_comparisons_stand_side_by_side_in_mlflow(
 
 def test_a_constant_reward_is_named_as_the_reason(tiny: Load, tracker: Tracker) -> None:
     config = tiny("task=compare", "comparison.policies=[starter,noop]", "evaluation.episodes=5")
-    result = daf_compare_policies(config, tracker)
+    result = compared(config, tracker)
     assert result.notes[0].startswith("Nothing can be told apart: reward is constant; every policy scored exactly 1.0")
     assert "variant=objective_mine" in result.notes[0]
     assert "comparison.metric=agent/" in result.notes[0]
@@ -95,7 +102,7 @@ def test_any_stat_can_be_compared(tiny: Load, tracker: Tracker) -> None:
         "comparison.metric=agent/action.move.success",
         "evaluation.episodes=6",
     )
-    result = daf_compare_policies(config, tracker)
+    result = compared(config, tracker)
     assert result.scores.policies == ("noop", "random", "noop (2)")
     assert not result.scores.values[[0, 2]].any()  # CoGames leaves the stat out for a policy that never moves
     assert result.notes[0].startswith("random is higher than noop by")
@@ -109,7 +116,7 @@ def test_missions_stay_apart(tiny: Load, tracker: Tracker, store: str) -> None:
         *("mission.cogs=4", f"evaluation.missions={missions}", "evaluation.episodes=5"),
         "comparison.policies=[starter,noop]",
     )
-    result = daf_compare_policies(config, tracker)
+    result = compared(config, tracker)
     assert result.scores.values.shape == (2, 2, 5)
     by_mission = {
         mission: np.mean(
@@ -133,7 +140,7 @@ def test_missions_stay_apart(tiny: Load, tracker: Tracker, store: str) -> None:
 
 def test_rounds_end_when_every_pair_is_decided(tiny: Load, tracker: Tracker) -> None:
     options = ("comparison.stopping=sequential", "comparison.margin=0.01", "comparison.max_episodes=40")
-    result = daf_compare_policies(tiny(*MINING, "comparison.policies=[starter,noop]", *options), tracker)
+    result = compared(tiny(*MINING, "comparison.policies=[starter,noop]", *options), tracker)
     assert result.sequential is not None
     assert result.sequential.finished
     assert result.scores.seeds == tuple(range(1_000_000, 1_000_000 + len(result.scores.seeds)))
@@ -153,7 +160,7 @@ def test_rounds_end_at_the_most_episodes(tiny: Load, tracker: Tracker) -> None:
         "comparison.round_episodes=2",
         "comparison.max_episodes=3",
     )
-    result = daf_compare_policies(tiny(*MINING, "comparison.policies=[random,noop]", *options), tracker)
+    result = compared(tiny(*MINING, "comparison.policies=[random,noop]", *options), tracker)
     assert len(result.scores.seeds) == 3
     assert result.comparison.pair("random", "noop").decision == "undecided after 3 episodes per mission"
     assert any("comparison.max_episodes is reached. not enough episodes (3 of 10)" in note for note in result.notes)
@@ -169,7 +176,7 @@ def test_the_rounds_of_many_episodes_play_the_fixed_design_seeds() -> None:
 def test_a_policy_that_always_fails_is_named(tiny: Load, tracker: Tracker) -> None:
     """CoGames' chaos monkey raises at step 10 by design."""
     with pytest.raises(DAFError, match=r"no seed that every policy finished[\s\S]*chaos-monkey failed in 2"):
-        daf_compare_policies(tiny("task=compare", "comparison.policies=[noop,chaos-monkey]"), tracker)
+        compared(tiny("task=compare", "comparison.policies=[noop,chaos-monkey]"), tracker)
     assert len((tracker.output_dir / "comparison" / "episodes.jsonl").read_text().splitlines()) == 2
     assert "Chaos monkey" in (tracker.output_dir / "comparison" / "failures.txt").read_text()
 
@@ -185,7 +192,7 @@ def test_fewer_than_two_policies_are_refused(tiny: Load, tracker: Tracker) -> No
     config = tiny("task=compare", "comparison.policies=[noop]")
     assert [problem.where for problem in daf_check_environment(config).errors] == ["comparison.policies"]
     with pytest.raises(DAFConfigError, match="fewer than two"):
-        daf_compare_policies(config, tracker)
+        compared(config, tracker)
 
 
 def test_a_policy_to_compare_must_load(tiny: Load) -> None:
@@ -203,9 +210,7 @@ def test_wrong_options_are_refused(override: str) -> None:
 
 
 def test_all_numbers_are_on_file(tiny: Load, tracker: Tracker) -> None:
-    result = daf_compare_policies(
-        tiny(*MINING, "comparison.policies=[starter,random]", "evaluation.episodes=5"), tracker
-    )
+    result = compared(tiny(*MINING, "comparison.policies=[starter,random]", "evaluation.episodes=5"), tracker)
     scores = pd.read_csv(result.report.folder / "scores.csv")
     assert np.array_equal(scores["reward"].to_numpy().reshape(2, 1, 5), result.scores.values)
     pairs = pd.read_csv(result.report.folder / "pairs.csv")

@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
-
-from pydantic import ValidationError
 
 from daf.bridge.missions import why_unplayable
 from daf.bridge.weights import zero_weights
-from daf.config.explain import explain_validation
+from daf.comparison.changed_config import changed_config
 from daf.config.missions import mission_specs
-from daf.config.schemas import DAFConfig, DAFPartConfig, policy_from_text
+from daf.config.schemas import DAFConfig, DAFPartConfig
 from daf.errors import DAFConfigError, Problem
 from daf.execution.loading import has_network
 from daf.records import MissionSpec, PolicySpec, digest
@@ -84,7 +81,7 @@ def _condition(config: DAFConfig, off: Parts, tracker: Tracker) -> Condition:
 
 
 def _with_values(config: DAFConfig, off: Parts, parts: Sequence[DAFPartConfig]) -> DAFConfig:
-    changed = _with_set_values(config, off, parts)
+    changed = changed_config(config, f"{_where(off)}.set", [part.set for part in parts])
     names = list(changed.variant.names)
     for name in dict.fromkeys(name for part in parts for name in part.without_variants):
         if name not in names:
@@ -93,35 +90,6 @@ def _with_values(config: DAFConfig, off: Parts, parts: Sequence[DAFPartConfig]) 
     terms = [*changed.variant.without_rewards, *(term for part in parts for term in part.without_rewards)]
     variant = changed.variant.model_copy(update={"names": tuple(names), "without_rewards": tuple(dict.fromkeys(terms))})
     return changed.model_copy(update={"variant": variant})
-
-
-def _with_set_values(config: DAFConfig, off: Parts, parts: Sequence[DAFPartConfig]) -> DAFConfig:
-    where, data = f"{_where(off)}.set", config.model_dump()
-    try:
-        for part in parts:
-            for key, value in part.set.items():
-                _set(data, key, policy_from_text(value) if key == "policy" else value)
-        for key in ("trust", "trusted"):  # another policy may do no less
-            data["policy"].setdefault(key, getattr(config.policy, key))
-        return DAFConfig.model_validate(data)
-    except ValidationError as error:
-        problems = [Problem(where, f"{found.where}: {found.what}", found.hint) for found in explain_validation(error)]
-        raise DAFConfigError(problems) from error
-    except ValueError as error:
-        raise DAFConfigError([Problem(where, str(error))]) from error
-
-
-def _set(data: dict[str, Any], key: str, value: Any) -> None:
-    """Sets a dotted key. ValueError where keys and values are mixed up."""
-    if key in data and not isinstance(value, dict):
-        raise ValueError(f"{key} is a group of keys; set one of them, such as {key}.{next(iter(data[key]))}.")
-    *groups, last = key.split(".")
-    node = data
-    for name in groups:
-        node = node.setdefault(name, {})
-        if not isinstance(node, dict):
-            raise ValueError(f"{key}: {name} is a value and has no keys.")
-    node[last] = value
 
 
 def _zero(policy: PolicySpec, parts: Sequence[str], off: Parts, tracker: Tracker) -> PolicySpec:

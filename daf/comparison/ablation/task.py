@@ -9,19 +9,19 @@ with everything on: then seeds are those of trainings.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.comparison.ablation.conditions import Condition, Parts, build_conditions, label
 from daf.comparison.ablation.contribution_tables import contribution_note, contribution_tables
 from daf.comparison.ablation.contributions import Array, Contributions, contributions, metric_by_condition
-from daf.comparison.ablation.trainings import trained_condition
+from daf.comparison.trainings import trained_policies
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError, Problem
-from daf.records import EpisodeRecord
+from daf.records import EpisodeRecord, MissionSpec
 from daf.results import TaskResult
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker, metric_name
@@ -64,7 +64,7 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
     ablation = config.ablation
     conditions = build_conditions(config, tracker)
     if ablation.trainings:
-        conditions = [trained_condition(condition, conditions[0].missions, tracker) for condition in conditions]
+        conditions = [_trained(condition, conditions[0].missions, tracker) for condition in conditions]
     warn_about_untrained(conditions[0].policies, tracker)
     played = _play(conditions, config, tracker)
     values = metric_by_condition(played.records, conditions, played.seeds, ablation.metric)
@@ -85,6 +85,13 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
         means=found.means,
         records=played.records,
     )
+
+
+def _trained(condition: Condition, missions: tuple[MissionSpec, ...], tracker: Tracker) -> Condition:
+    """The condition's policies after `ablation.trainings` trainings, ready to play on missions with everything on."""
+    trainings = condition.config.ablation.trainings
+    policies = trained_policies(condition.config, condition.policies[0], trainings, tracker)
+    return replace(condition, missions=missions, policies=policies)
 
 
 def _play(conditions: Sequence[Condition], config: DAFConfig, tracker: Tracker) -> Played:

@@ -1,13 +1,10 @@
 """How the scores of a suite are shown."""
 
-from typing import TYPE_CHECKING
-
-from daf.comparison.benchmark_suite.normalised import AlgorithmScore, Scale, SuiteScores
+from daf.comparison.benchmark_suite.normalised import AlgorithmScore, SuiteScores
+from daf.comparison.benchmark_suite.scales import Scale
 from daf.results import ResultTable
-from daf.visualization.text import estimate_cells, level_text, number_text, p_text, verdict_text
-
-if TYPE_CHECKING:
-    from daf.statistics import Comparison
+from daf.visualization.algorithm_tables import algorithm_pairs_table
+from daf.visualization.text import estimate_cells, level_text, number_text
 
 
 def suite_tables(scores: SuiteScores, suite: str, episodes: int) -> tuple[ResultTable, ...]:
@@ -19,8 +16,8 @@ def suite_tables(scores: SuiteScores, suite: str, episodes: int) -> tuple[Result
     """
     tables = [_ranking(scores, suite, episodes)] if scores.scored else []
     tables.append(_by_mission(scores))
-    if scores.comparison:
-        tables.append(_pairs(scores.comparison))
+    if scores.pairs:
+        tables.append(algorithm_pairs_table(scores.pairs, scores.level, "Benchmark, algorithms in pairs"))
     return tuple(tables)
 
 
@@ -44,38 +41,30 @@ def _by_mission(scores: SuiteScores) -> ResultTable:
     rows = [
         (
             scale.mission,
+            "yes" if scale.usable else "no",
             number_text(scale.noop),
             _best_cell(scale),
             *(_mission_cell(algorithm, scale.mission) for algorithm in scores.algorithms),
         )
         for scale in scores.scales
     ]
-    head = ("mission", "noop", "best scripted", *(f"{each.name}: reward (score)" for each in scores.algorithms))
+    head = (
+        "mission",
+        "counts",
+        "noop",
+        "best scripted",
+        *(f"{each.name}: reward (score)" for each in scores.algorithms),
+    )
     return ResultTable("Benchmark by mission", head, tuple(rows))
 
 
 def _best_cell(scale: Scale) -> str:
-    return f"{number_text(scale.best)} ({scale.best_policy})" if scale.usable else "no better than noop"
+    return f"{number_text(scale.best)} ({scale.best_policy})"
 
 
 def _mission_cell(algorithm: AlgorithmScore, mission: str) -> str:
     score = f" ({number_text(algorithm.missions[mission])})" if mission in algorithm.missions else ""
     return f"{number_text(algorithm.rewards[mission])}{score}"
-
-
-def _pairs(comparison: "Comparison") -> ResultTable:
-    rows = [
-        (
-            f"{pair.first} - {pair.second}",
-            *estimate_cells(pair.difference, "+"),
-            p_text(pair.p_value),
-            verdict_text(pair),
-        )
-        for pair in comparison.pairs
-        if pair.mission is None
-    ]
-    head = ("pair", "difference", f"{level_text(comparison.level)} interval", "p (corrected)", "verdict")
-    return ResultTable("Benchmark, algorithms in pairs", head, tuple(rows))
 
 
 def suite_notes(scores: SuiteScores, episodes: int) -> list[str]:
@@ -86,14 +75,11 @@ def suite_notes(scores: SuiteScores, episodes: int) -> list[str]:
         note
         for algorithm in scores.algorithms
         if algorithm.trainings > 1
-        for note in reliability(algorithm.trainings, f"training seeds of {algorithm.name}")
+        for note in reliability(algorithm.trainings, f"trainings of {algorithm.name}")
     ]
     if any(algorithm.trainings == 1 for algorithm in scores.algorithms):
         notes += reliability(episodes, "episodes a mission")
-    flat = [scale.mission for scale in scores.scales if not scale.usable]
-    if flat:
-        notes.append(
-            f"No scripted policy beats noop on {', '.join(flat)}, which therefore has no score. Another reward"
-            " (variant=mining, for example) may tell them apart."
-        )
+    notes += [f"{scale.mission} does not count: {scale.why_not}." for scale in scores.scales if not scale.usable]
+    if not scores.scored:
+        notes.append("Another reward (variant=mining, for example) or more episodes may tell them apart.")
     return notes

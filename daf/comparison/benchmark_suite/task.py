@@ -10,11 +10,10 @@ import numpy as np
 
 from daf.comparison.benchmark_suite.normalised import (
     AlgorithmScore,
-    Array,
-    Scale,
     SuiteScores,
     score_suite,
 )
+from daf.comparison.benchmark_suite.scales import Array, Scale
 from daf.comparison.benchmark_suite.suite import (
     algorithm_policies,
     playable_missions,
@@ -33,7 +32,7 @@ from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 
 if TYPE_CHECKING:
-    from daf.statistics import Comparison
+    from daf.statistics import AlgorithmPair
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class BenchmarkResult(TaskResult):
         algorithms: in the order in which they were named.
         scripted: the policies that set the scale, noop first.
         scales: one for each mission that was played by all.
-        comparison: all pairs of algorithms, or None where their units differ or there is but one.
+        pairs: all pairs of algorithms; empty where no mission has a scale.
         skipped: mission to the reason why it could not be built or finished.
         records: every finished episode.
     """
@@ -52,7 +51,7 @@ class BenchmarkResult(TaskResult):
     algorithms: tuple[AlgorithmScore, ...]
     scripted: tuple[AlgorithmScore, ...]
     scales: tuple[Scale, ...]
-    comparison: "Comparison | None"
+    pairs: "tuple[AlgorithmPair, ...]"
     skipped: dict[str, str]
     records: tuple[EpisodeRecord, ...]
 
@@ -60,8 +59,9 @@ class BenchmarkResult(TaskResult):
 def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     """Plays a suite with `benchmark.algorithms`, noop and `benchmark.scripted`, and normalises the rewards.
 
-    Every policy plays alone, on the same seeds. Missions that cannot be built here, or on which an episode failed, are
-    left out and named; so are, in the scores, missions on which no scripted policy beats noop.
+    Every policy plays alone, on the same seeds; noop and the scripted policies also play as many seeds after these, on
+    which the best of them is chosen. Missions that cannot be built here, or on which an episode failed, are left out
+    and named; so are, in the scores, missions on which no scripted policy beats noop beyond chance.
 
     Raises:
         DAFError: not one mission could be played by all.
@@ -72,13 +72,15 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     policies = [*scripted, *(policy for trained in algorithms.values() for policy in trained)]
     warn_about_untrained(policies, tracker)
     missions, unplayable = playable_missions(suite_missions(config))
-    played = _play(missions, policies, config, tracker)
+    played = _play(missions, policies, scripted, config, tracker)
     skipped = unplayable | _unfinished(played)
     finished = _finished(missions, skipped)
-    rewards = _rewards(played.records, policies, finished)
+    selecting = _selection_seeds(config)
+    rewards = _rewards([r for r in played.records if r.seed not in selecting], policies, finished)
+    selection = _rewards([r for r in played.records if r.seed in selecting], scripted, finished)
     trainings = {name: [rewards[policy.name] for policy in trained] for name, trained in algorithms.items()}
     references = {policy.name: rewards[policy.name] for policy in scripted}
-    scores = score_suite(trainings, references, finished, level=config.benchmark.level)
+    scores = score_suite(trainings, references, finished, selection=selection, level=config.benchmark.level)
     _log(scores, skipped, suite, tracker)
     if scores.scored:
         tracker.log_file(_plot(scores, suite, tracker), "plots")
@@ -89,16 +91,31 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
         algorithms=scores.algorithms,
         scripted=scores.scripted,
         scales=scores.scales,
-        comparison=scores.comparison,
+        pairs=scores.pairs,
         skipped=skipped,
         records=played.records,
     )
 
 
+def _selection_seeds(config: DAFConfig) -> range:
+    """The seeds behind those of the evaluation, as many."""
+    evaluation = config.evaluation
+    first = evaluation.seed + evaluation.episodes
+    return range(first, first + evaluation.episodes)
+
+
 def _play(
-    missions: Sequence[MissionSpec], policies: Sequence[PolicySpec], config: DAFConfig, tracker: Tracker
+    missions: Sequence[MissionSpec],
+    policies: Sequence[PolicySpec],
+    scripted: Sequence[PolicySpec],
+    config: DAFConfig,
+    tracker: Tracker,
 ) -> Played:
+    """All policies on the seeds of the evaluation, and the scripted ones on those on which the best is chosen."""
+    evaluation = config.evaluation.model_copy(update={"seed": _selection_seeds(config)[0]})
+    selecting = config.model_copy(update={"evaluation": evaluation})
     plans = [plan for mission in missions for policy in policies for plan in plan_episodes(config, mission, policy)]
+    plans += [plan for mission in missions for policy in scripted for plan in plan_episodes(selecting, mission, policy)]
     played = play_matches(config, plans, "benchmark")
     log_episodes(tracker, "benchmark", played.records, played.failures)
     return played
@@ -147,6 +164,7 @@ def _log(scores: SuiteScores, skipped: dict[str, str], suite: str, tracker: Trac
         "algorithms": [asdict(each) for each in scores.algorithms],
         "scripted": [asdict(each) for each in scores.scripted],
         "scales": [asdict(scale) for scale in scores.scales],
+        "pairs": [asdict(pair) for pair in scores.pairs],
         "skipped": skipped,
     }
     tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "benchmark/benchmark.json")

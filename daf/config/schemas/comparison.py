@@ -16,12 +16,27 @@ class DAFComparisonConfig(Schema):
     """Which policies are compared, by what, and when to stop."""
 
     policies: tuple[ListedPolicy, ...]
+    algorithms: dict[Label, dict[str, Any]]
+    trainings: Annotated[Whole, Field(ge=0)]
     metric: EpisodeMetric
+    direction: Literal["higher", "lower"]
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
     round_episodes: Count
     max_episodes: Count
+
+    @model_validator(mode="after")
+    def _algorithms_train(self) -> "DAFComparisonConfig":
+        if self.algorithms and not self.trainings:
+            raise ValueError("algorithms need trainings, such as trainings: 5")
+        if self.trainings and self.stopping == "sequential":
+            raise ValueError("stopping=sequential compares policies as they are; with trainings use stopping=fixed")
+        for name, values in self.algorithms.items():
+            for key in values:
+                if key.partition(".")[0] not in {"policy", "optimizer", "training"}:
+                    raise ValueError(f"algorithms.{name}: {key} is no key of policy, optimizer or training")
+        return self
 
     @model_validator(mode="after")
     def _sequential_needs_a_margin(self) -> "DAFComparisonConfig":

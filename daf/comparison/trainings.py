@@ -1,13 +1,12 @@
-"""Trainings with parts switched off, each in an MLflow run and a folder that a later run of the task finds again."""
+"""Several trainings in one task, each in an MLflow run and a folder that a later run of the task finds again."""
 
 import shutil
 from dataclasses import replace
 
 from daf.bridge.missions import mission_digest
 from daf.bridge.policies import code_digest, policy_digest
-from daf.comparison.ablation.conditions import Condition, label
 from daf.config.schemas import DAFConfig
-from daf.records import MissionSpec, PolicySpec, digest
+from daf.records import PolicySpec, digest
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker
 from daf.training import CHECKPOINTS, daf_train
@@ -16,18 +15,16 @@ from daf.training import CHECKPOINTS, daf_train
 FINISHED = "mlflow_run_id"
 
 
-def trained_condition(condition: Condition, missions: tuple[MissionSpec, ...], tracker: Tracker) -> Condition:
-    """The condition's policies after `ablation.trainings` trainings, ready to play on missions with everything on."""
-    first = condition.config.seed
-    seeds = range(first, first + condition.config.ablation.trainings)
-    policies = tuple(_trained_policy(condition, seed, tracker) for seed in seeds)
-    return replace(condition, missions=missions, policies=policies)
+def trained_policies(config: DAFConfig, policy: PolicySpec, trainings: int, tracker: Tracker) -> tuple[PolicySpec, ...]:
+    """The policy after so many trainings as `config` says, with seeds from `seed` on, named after policy and seed."""
+    seeds = range(config.seed, config.seed + trainings)
+    return tuple(_trained_policy(config, policy, seed, tracker) for seed in seeds)
 
 
-def _trained_policy(condition: Condition, seed: int, tracker: Tracker) -> PolicySpec:
-    """The condition's policy as a training leaves it, or as the same training left it in an earlier run of the task."""
-    name = f"{label(condition.off)}, seed {seed}"
-    config = condition.config.model_copy(update={"seed": seed})
+def _trained_policy(config: DAFConfig, policy: PolicySpec, seed: int, tracker: Tracker) -> PolicySpec:
+    """The policy as a training leaves it, or as the same training left it in an earlier run of the task."""
+    name = f"{policy.name}, seed {seed}"
+    config = config.model_copy(update={"seed": seed})
     folder = tracker.output_dir / "trainings" / training_digest(name, config)[:16]
     finished = folder / FINISHED
     if finished.is_file():
@@ -40,7 +37,7 @@ def _trained_policy(condition: Condition, seed: int, tracker: Tracker) -> Policy
             log_provenance(run, config, overrides=())
             daf_train(config, run)
         finished.write_text(run.run_id)
-    return replace(condition.policies[0], name=name, weights=str(folder / CHECKPOINTS))
+    return replace(policy, name=name, weights=str(folder / CHECKPOINTS))
 
 
 def training_digest(name: str, config: DAFConfig) -> str:

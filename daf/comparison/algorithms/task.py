@@ -1,0 +1,156 @@
+"""Trains every algorithm several times, lets all trainings play the same episodes, and compares the algorithms."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from daf.comparison.algorithms.contenders import contenders
+from daf.comparison.trainings import trained_policies
+from daf.config.missions import mission_specs
+from daf.config.schemas import DAFConfig
+from daf.episodes.plans import plan_episodes
+from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
+from daf.errors import DAFError
+from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.results import TaskResult, json_ready
+from daf.tracking.tracker import Tracker, metric_name
+from daf.visualization.algorithm_tables import algorithm_pairs_table, algorithms_table
+from daf.visualization.comparison_plots import daf_plot_performance_profiles, daf_plot_policy_comparison
+from daf.visualization.text import metric_label, scope_name
+
+if TYPE_CHECKING:
+    from daf.statistics import AlgorithmComparison
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmComparisonResult(TaskResult):
+    """A comparison of algorithms and the episodes behind it.
+
+    Attributes:
+        scores: algorithm to the metric, (trainings, missions, seeds).
+        seeds: evaluation seeds that every training finished.
+    """
+
+    comparison: "AlgorithmComparison"
+    scores: dict[str, Array]
+    seeds: tuple[int, ...]
+    records: tuple[EpisodeRecord, ...]
+
+
+def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonResult:
+    """Trains each algorithm `comparison.trainings` times on `mission` and compares them on the evaluation's missions.
+
+    Run again in the same output folder, it trains only what is missing there.
+
+    Raises:
+        DAFConfigError: an algorithm that cannot be trained.
+        DAFError: no seed was finished by every training on every mission.
+    """
+    from daf.statistics import compare_algorithms
+
+    missions, trainings = mission_specs(config), config.comparison.trainings
+    entrants = {
+        each.policy.name: trained_policies(each.config, each.policy, trainings, tracker)
+        if each.trains
+        else (each.policy,)
+        for each in contenders(config)
+    }
+    played = _play(config, missions, [policy for policies in entrants.values() for policy in policies], tracker)
+    scores = _scores(played, entrants, [mission.name for mission in missions], config.comparison.metric)
+    comparison = compare_algorithms(scores, level=config.comparison.level)
+    _publish(comparison, scores, played.seeds, config, tracker)
+    direction, metric = config.comparison.direction, config.comparison.metric
+    return AlgorithmComparisonResult(
+        objective=comparison.summaries[0].mean.value,
+        tables=(
+            algorithms_table(comparison, metric, direction),
+            algorithm_pairs_table(comparison.pairs, comparison.level, "Algorithms in pairs"),
+        ),
+        notes=(*_notes(scores, len(missions)), *played.notes("comparison"), *timeout_notes(played.records)),
+        comparison=comparison,
+        scores=scores,
+        seeds=tuple(played.seeds),
+        records=played.records,
+    )
+
+
+def _play(
+    config: DAFConfig, missions: Sequence[MissionSpec], policies: Sequence[PolicySpec], tracker: Tracker
+) -> Played:
+    plans = [plan for mission in missions for policy in policies for plan in plan_episodes(config, mission, policy)]
+    played = play_matches(config, plans, "comparison")
+    log_episodes(tracker, "comparison", played.records, played.failures)
+    if not played.seeds:
+        raise DAFError("no seed was finished by every training; comparison/failures.txt tells why")
+    return played
+
+
+def _scores(
+    played: Played, entrants: Mapping[str, Sequence[PolicySpec]], missions: Sequence[str], metric: str
+) -> dict[str, Array]:
+    found = {(record.policies[0], record.mission_name, record.seed): record.value(metric) for record in played.records}
+    return {
+        name: np.array([[[found[p.name, m, seed] for seed in played.seeds] for m in missions] for p in policies])
+        for name, policies in entrants.items()
+    }
+
+
+def _notes(scores: Mapping[str, Array], missions: int) -> list[str]:
+    from daf.statistics import reliability
+
+    counts = sorted({len(values) for values in scores.values()} - {1}) or [1]
+    notes = [*reliability(counts[0], "trainings"), *reliability(next(iter(scores.values())).shape[-1], "episodes")]
+    notes.append(
+        "What is said of an algorithm holds for other trainings and evaluation seeds than these. Each interval is for"
+        " one number; p-values are corrected for all pairs. Algorithms that share a letter cannot be told apart."
+    )
+    if missions > 1:
+        notes.append("Scores of missions are pooled as they are: the mission with the largest scale rules the means.")
+    return notes
+
+
+def _publish(
+    comparison: "AlgorithmComparison",
+    scores: Mapping[str, Array],
+    seeds: Sequence[int],
+    config: DAFConfig,
+    tracker: Tracker,
+) -> None:
+    metrics: dict[str, float] = {}
+    for summary in comparison.summaries:
+        metrics[metric_name("comparison/mean", summary.name)] = summary.mean.value
+        metrics[metric_name("comparison/iqm", summary.name)] = summary.iqm.value
+    for pair in comparison.pairs:
+        metrics[metric_name("comparison/difference", f"{pair.first} - {pair.second}")] = pair.difference.value
+    tracker.log_metrics(metrics)
+    data = {
+        "metric": config.comparison.metric,
+        "seeds": list(seeds),
+        "scores": {name: values.tolist() for name, values in scores.items()},
+        "comparison": asdict(comparison),
+    }
+    tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/algorithms.json")
+    folder = tracker.output_dir / "comparison" / "plots"
+    label = metric_label(config.comparison.metric)
+    title = scope_name([mission.name for mission in mission_specs(config)])
+    means = {summary.name: summary.mean for summary in comparison.summaries}
+    plots = [
+        daf_plot_policy_comparison(
+            {name: values.mean(axis=(1, 2)).tolist() for name, values in scores.items()},
+            folder / "algorithms.png",
+            intervals={name: (m.interval.low, m.interval.high) for name, m in means.items() if m.interval},
+            level=comparison.level,
+            metric=label,
+            units="trainings",
+            title=title,
+        ),
+        daf_plot_performance_profiles(comparison.profiles, folder / "profiles.png", metric=label, title=title),
+    ]
+    for path in plots:
+        tracker.log_file(path, "comparison/plots")
