@@ -138,7 +138,7 @@ class _Feasibility:
             return error.problems
         except ValueError as error:
             return [Problem("sweep.space", f"{error}.")]
-        if problems := _not_held_out(config):
+        if problems := _not_held_out(config, self._base):
             return problems
         # Everything else as in the base: a thousand learning rates need one environment.
         environment = config.model_dump(mode="json", exclude=set(NOT_ENVIRONMENT))
@@ -149,11 +149,11 @@ class _Feasibility:
         return self._known[key]
 
 
-def _not_held_out(config: DAFConfig) -> list[Problem]:
+def _not_held_out(config: DAFConfig, base: DAFConfig) -> list[Problem]:
     """What is wrong with the seeds of a trial's trainings, beside the episodes of the trial and those asked for."""
     with suppress(DAFConfigError):  # a task that is not there is reported with the environment
         if find_task(config.task).trains(config):
-            moved = study_seeds(study_name(config)).of_trial(config)
+            moved = study_seeds(study_name(base)).of_trial(config)
             seeds = seeds_from(config.seed, config.sweep.seeds_per_trial)
             trainings = [each.model_copy(update={"seed": seed}) for each in (config, moved) for seed in seeds]
             return next(filter(None, map(held_out_problems, trainings)), [])

@@ -90,14 +90,20 @@ def _is_confirmed(study: StudyView, config: DAFConfig, subject: Subject) -> bool
 
 def candidates(study: StudyView, config: DAFConfig) -> list[StudyTrial]:
     """The best trials with different configs, best first, and the baseline if it is not among them."""
-    baseline = _baseline(study)
-    different: list[StudyTrial] = []
-    for trial in study.best_trials(len(study.trials())):
-        if trial.params not in [other.params for other in different]:
-            different.append(baseline if baseline and baseline.params == trial.params else trial)
-    chosen = different[: config.sweep.confirm_top_k]
+    baseline, retrains = _baseline(study), _subject(config) == "configs"
+    different: dict[str, StudyTrial] = {}
+    for trial in [*([baseline] if baseline else []), *study.best_trials(len(study.trials()))]:
+        different.setdefault(_confirmed_as(trial, retrains), trial)
+    best_first = [_confirmed_as(trial, retrains) for trial in study.best_trials(len(study.trials()))]
+    chosen = [different[what] for what in dict.fromkeys(best_first)][: config.sweep.confirm_top_k]
     known = baseline is None or baseline.number in {trial.number for trial in chosen}
     return chosen if known or baseline is None else [*chosen, baseline]
+
+
+def _confirmed_as(trial: StudyTrial, retrains: bool) -> str:
+    """What is the same for trials whose confirmation would be the same: trained anew, all get the same fresh seeds."""
+    ignored = ("seed",) if retrains else ()
+    return repr(sorted((key, value) for key, value in trial.params.items() if key not in ignored))
 
 
 def _baseline(study: StudyView) -> StudyTrial | None:

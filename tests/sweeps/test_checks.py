@@ -54,7 +54,7 @@ def test_a_range_of_a_key_for_whole_numbers_has_whole_numbers(key: str, value: A
     ],
 )
 def test_values_that_no_trial_could_have_are_found(tiny: Load, space: Mapping[str, Any], where: list[str]) -> None:
-    assert [problem.where for problem in _problems(tiny(), space)] == where
+    assert list(dict.fromkeys(problem.where for problem in _problems(tiny(), space))) == where
 
 
 def test_later_seeds_of_a_trial_are_held_out_too(tiny: Load) -> None:
@@ -69,7 +69,7 @@ def test_later_seeds_of_a_trial_are_held_out_too(tiny: Load) -> None:
         ("reward", [[], ["credit"]], True),
         ("train/reward", [[], ["credit"]], True),
         ("steps", [["objective_mine"], ["credit"]], False),
-        ("reward", [["credit"], ["miner", "credit"]], False),
+        ("reward", [["credit"], ["no_weather", "credit"]], False),
     ],
 )
 def test_rewards_of_different_variants_are_not_ranked(

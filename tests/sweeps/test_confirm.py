@@ -231,6 +231,18 @@ def test_a_config_that_ran_twice_is_confirmed_once(tiny: Load) -> None:
     assert [trial.params["optimizer.lr"] for trial in candidates(stored, config)] == [1e-2, 1e-3]
 
 
+def test_trials_that_differ_in_their_training_seed_are_one_config(tiny: Load, tracker: Tracker) -> None:
+    """Trained anew on the same fresh seeds, they would be the same trainings."""
+    config = with_sweep(tiny("sweep.confirm_seeds=2"), space={"seed": [1, 2, 3]}, sampler="grid")
+    stored = open_study(config)
+    while trial := stored.next_trial():
+        trial.suggest(make_request(config, tracker).space, lambda assignments: config)
+        trial.complete([float(trial.number)])
+    assert [trial.number for trial in candidates(stored, config)] == [2]
+    weights = config.model_copy(update={"sweep": config.sweep.model_copy(update={"confirm": "reevaluate"})})
+    assert [trial.number for trial in candidates(stored, weights)] == [2, 1, 0]
+
+
 def test_equal_names_have_equal_seeds_and_other_names_others() -> None:
     assert study_seeds("mine") == study_seeds("mine")
     drawn = [study_seeds(f"study {number}") for number in range(200)]
