@@ -15,7 +15,7 @@ import torch
 import yaml
 from mlflow import MlflowClient
 
-from daf.bridge.policies import file_digest
+from daf.bridge.file_digests import file_digest
 from daf.config import DAFConfig, DAFParameterConfig, daf_load_config
 from daf.errors import DAFConfigError, DAFError
 from daf.records import EpisodeRecord

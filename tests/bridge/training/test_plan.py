@@ -6,7 +6,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from daf.bridge.policies import file_digest
+from daf.bridge.file_digests import file_digest
 from daf.bridge.training import train
 from daf.config.plans import training_plan
 from daf.execution.interrupts import interrupt_deferred
@@ -14,7 +14,7 @@ from tests.bridge.training.support import Load
 
 ELSEWHERE = """
 import pickle, sys
-from daf.bridge.policies import file_digest
+from daf.bridge.file_digests import file_digest
 from daf.bridge.training import train
 from daf.execution.interrupts import interrupt_deferred
 
