@@ -307,12 +307,24 @@ def load_policy(interface: "PolicyEnvInterface", spec: PolicySpec, device: str =
     # CoGames honours a device only where init_kwargs names one, and only some classes take it.
     if device != "cpu" and "device" in inspect.signature(policy_class(resolved.class_path)).parameters:
         resolved.init_kwargs["device"] = device
-    with _only_tensors(spec.trust), watching([resolved.class_path]), surviving(f"making {resolved.class_path}"):
+    with constructing(resolved, spec.trust):
+        return _give_infos(initialize_or_load_policy(interface, resolved))
+
+
+@contextlib.contextmanager
+def constructing(spec: "CogamesPolicySpec", trust: bool | tuple[str, ...]) -> Iterator[None]:
+    """Where CoGames makes a policy and loads its weights: neither ends this process, and misfits become a sentence.
+
+    Raises:
+        ImportError: the policy ends the program.
+        ValueError: the weights do not fit.
+    """
+    with _only_tensors(trust), watching([spec.class_path]), surviving(f"making {spec.class_path}"):
         try:
-            return _give_infos(initialize_or_load_policy(interface, resolved))
+            yield
         except RuntimeError as error:
             if "loading state_dict" in str(error):
-                raise ValueError(_misfit(resolved, str(error))) from error
+                raise ValueError(_misfit(spec, str(error))) from error
             raise
 
 

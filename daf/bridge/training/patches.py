@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
+from daf.bridge.policies import constructing
 from daf.bridge.training.session import Session
 
 
@@ -41,7 +42,8 @@ def _loader(load: Callable[[Any, Any], Any], session: Session) -> Callable[[Any,
 
     def load_with_arguments(interface: Any, spec: Any) -> Any:
         spec.init_kwargs = dict(session.policy.init_kwargs)
-        return load(interface, spec)
+        with constructing(spec, session.plan.policy.trust):
+            return load(interface, spec)
 
     return load_with_arguments
 

@@ -73,6 +73,8 @@ def policy_from_text(item: object) -> object:
     if not isinstance(item, str):
         return item
     text = item.strip()
+    if not text.strip(", "):
+        raise ValueError("a policy needs a name: a class, or a checkpoint folder or bundle")
     if _is_path(text):
         return _policy_from_path(Path(text).expanduser())
     address, separator, rest = text.partition(",")
@@ -151,6 +153,8 @@ def _policy_from_address(address: str) -> dict[str, Any]:
     else:
         known = "; download it and give its path" if parts.scheme in ELSEWHERE else ""
         raise ValueError(f"{address!r} is no address that DAF reads{known}. It reads metta://policy/, mock://, file://")
+    if not policy["class_path"]:
+        raise ValueError(f"{address!r} names no class")
     return {**policy, "init_kwargs": arguments} if arguments else policy
 
 
