@@ -255,7 +255,7 @@ def test_a_set_key_that_does_not_exist_is_named(tiny: Load, tracker: Tracker) ->
     [
         ("{variant:mining}", "variant is a group of keys; set one of them, such as variant.names."),
         ("{variant.names:mining}", "variant.names: 'mining' is not valid"),
-        ("{policy:./nothing}", "nothing is neither a checkpoint folder"),
+        ("{policy:./nothing}", "there is nothing at nothing"),
         ("{policy.class_path.x:1}", "policy.class_path.x: class_path is a value and has no keys."),
     ],
 )
