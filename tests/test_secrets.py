@@ -32,6 +32,8 @@ from cogames.cli.mission import get_mission
 from mettagrid.policy.noop import NoopPolicy
 from daf.results import TaskResult
 
+MINE = "MARK-in-the-mission-file"
+
 def known(kwargs):
     return hashlib.sha256(json.dumps(kwargs, sort_keys=True).encode()).hexdigest()
 
@@ -53,7 +55,7 @@ class Planted(NoopPolicy):
         return super().agent_policy(agent_id)
 
 def get_config():
-    logging.getLogger("planted").warning("mission token=%s", "MARK-in-the-mission-file")
+    logging.getLogger("planted").warning("mission token=%s", MINE)
     return get_mission("cogsguard_arena.basic", cogs=2, steps=20)[1]
 
 def task(config, tracker):
@@ -249,9 +251,11 @@ class _ProcessList(threading.Thread):
             time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_the_command_line_leaves_none(folder: Path, store: str) -> None:
     sweep = ["-m", "task=evaluate", *options(store), "policy.init_kwargs.fails=false,true", "sweep.max_failure_rate=1"]
     sweep += ["sweep.name=planted-sweep", "sweep.confirm=off", "sweep.max_retries=0", "output_dir=swept"]
+    sweep += ["evaluation.backend=official", "evaluation.episodes=4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "daf.run", "--config-dir", "conf", *sweep],
         cwd=folder,
@@ -266,7 +270,7 @@ def test_a_sweep_of_the_command_line_leaves_none(folder: Path, store: str) -> No
     listed.join()
     assert len(listed.seen) >= 2
     journal = (folder.parent / "studies").glob("*.journal")
-    assert any('"api_key": "***"' in path.read_text() for path in journal)
+    assert any('"api_key":"***"' in path.read_text() for path in journal)
     assert "refused see ***" in "".join(path.read_text() for path in folder.rglob("traceback.txt"))
     assert leaks(folder, *told, *listed.seen.values()) == {}
 
