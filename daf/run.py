@@ -116,13 +116,24 @@ def _dispatch() -> None:
     from daf.cli.command_line import read_command_line
 
     command = read_command_line(arguments)
-    # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
-    if command.only_hydra or (command.multirun and command.sweeper().endswith(".DAFSweeper")):
-        _hydra_main()
-    elif command.multirun:
-        _multirun(command)
+    if command.only_hydra:
+        _show()
+    elif command.asks_for_sweep():
+        command.check_sweep()
+        # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
+        _hydra_main() if command.sweeper().endswith(".DAFSweeper") else _multirun(command)
     else:
         _single(command)
+
+
+def _show() -> None:
+    """What Hydra shows of a config, or why it cannot."""
+    from daf.config.refusals import first_line
+
+    try:
+        _hydra_main()
+    except Exception as error:
+        raise DAFConfigError([Problem("config", first_line(error))]) from error
 
 
 def _hydra_main() -> None:

@@ -33,6 +33,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Literal
 
 from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
+from daf.execution.interrupts import leave_the_end_to_the_parent
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -81,7 +82,8 @@ class ProcessExecutor(Executor):
     """An `Executor` on worker processes of this machine.
 
     Workers start at once, and end with the executor or with this process, however it ends. They run one torch thread
-    each, ignore Ctrl-C, and keep their output to themselves until they die. The initializer runs outside time limits.
+    each, ignore Ctrl-C and SIGTERM, and keep their output to themselves until they die. The initializer runs outside
+    time limits.
 
     Args:
         target: ``module:function``, called in a worker as ``function(payload, context)``.
@@ -267,7 +269,7 @@ class _Worker:
 def worker_main(*, connection: int, lifeline: int, target: str, initializer: str | None) -> None:
     """The whole life of a worker process; the file descriptors are those that its parent handed down."""
     _end_with_parent(lifeline)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_the_end_to_the_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     for descriptor in (connection, lifeline):
