@@ -126,16 +126,26 @@ def _dispatch() -> None:
 
     command = read_command_line(arguments)
     learn_overrides(command.overrides)
-    if command.multirun:
+    if command.only_hydra:
+        _show()
+    elif command.asks_for_sweep():
+        command.check_sweep()
         _raise_if_any(overrides_that_sweep_secrets(command.overrides))
         sys.argv[1:] = without_hydra_folder(arguments, command.overrides)
-    # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
-    if command.only_hydra or (command.multirun and command.sweeper().endswith(".DAFSweeper")):
-        _hydra_main()
-    elif command.multirun:
-        _multirun(command)
+        # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
+        _hydra_main() if command.sweeper().endswith(".DAFSweeper") else _multirun(command)
     else:
         _single(command)
+
+
+def _show() -> None:
+    """What Hydra shows of a config, or why it cannot."""
+    from daf.config.refusals import first_line
+
+    try:
+        _hydra_main()
+    except Exception as error:
+        raise DAFConfigError([Problem("config", first_line(error))]) from error
 
 
 def _hydra_main() -> None:

@@ -1,5 +1,6 @@
 """Where Hydra finds DAF's sweeper. Imported at every start, so everything else waits until there is a sweep."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.plugins.sweeper import Sweeper
@@ -9,6 +10,9 @@ from omegaconf import DictConfig
 
 class DAFSweeper(Sweeper):  # type: ignore[misc]
     """`hydra/sweeper=daf`: Optuna with pruning, resume, retries and confirmed results; see `daf.sweeps`."""
+
+    def __init__(self, params: Mapping[str, object] | None = None) -> None:
+        self.params = dict(params or {})
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keeps what Hydra hands over."""
@@ -21,4 +25,5 @@ class DAFSweeper(Sweeper):  # type: ignore[misc]
         from daf.sweeps.hydra_sweep import sweep
 
         assert self.hydra_context is not None
-        return sweep(self.hydra_context, self.task_function, self.config, arguments)
+        of_config = [f"{key}={value}" for key, value in self.params.items()]
+        return sweep(self.hydra_context, self.task_function, self.config, [*of_config, *arguments])

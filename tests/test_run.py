@@ -123,7 +123,13 @@ def test_two_values_are_two_children_of_one_run(folder: Path, store: str) -> Non
     assert len({run.data.tags["daf.output_dir"] for run in children}) == 2
 
 
-def test_ctrl_c_saves_closes_and_exits_with_130(folder: Path, store: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
+def test_what_ends_a_training_lets_it_save_and_close(
+    folder: Path, store: str, ending: signal.Signals, code: int
+) -> None:
     folder.mkdir()
     arguments = ["task=train", *TINY, "training.num_steps=10000000", f"tracking.uri={store}", "output_dir=out"]
     process = subprocess.Popen(
@@ -133,9 +139,9 @@ def test_ctrl_c_saves_closes_and_exits_with_130(folder: Path, store: str) -> Non
     end = time.monotonic() + 300
     while not (metrics.is_file() and metrics.stat().st_size) and time.monotonic() < end:
         time.sleep(0.2)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, told = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Interrupted after" in told
     assert "training.resume=" in told
     client = MlflowClient(store)

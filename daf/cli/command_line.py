@@ -1,5 +1,6 @@
 """The command line, read before Hydra acts on it: problems are found while nothing has been created yet."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from daf.config.paths import CONF_DIR
+from daf.config.refusals import shortened
 from daf.errors import DAFConfigError, Problem
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Values of one swept key that are validated in advance.
 MOST_VALUES = 64
+_MULTIRUN = re.compile(r"\+*hydra\.mode=['\"]?MULTIRUN['\"]?")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,25 @@ class CommandLine:
             raise DAFConfigError(problems)
         return tuple(configs)
 
+    def asks_for_sweep(self) -> bool:
+        """Whether there is `-m`, or a config file of the user's that means the same (`hydra.mode: MULTIRUN`)."""
+        if self.multirun or (self.config_dir, self.config_name, self.extra_config_dir) == (CONF_DIR, "config", None):
+            return self.multirun
+        from daf.config.compose import is_multirun  # with the schemas, which `--cfg` does without
+
+        return is_multirun(self.overrides, self.config_dir, self.config_name, self.extra_config_dir)
+
+    def check_sweep(self) -> None:
+        """Whether Hydra can go through the command line of a sweep.
+
+        Raises:
+            DAFConfigError: naming every problem at once.
+        """
+        from daf.config.compose import check_overrides, hydra_on  # with the schemas, which `--cfg` does without
+
+        with hydra_on(self.config_dir, self.extra_config_dir):
+            check_overrides(self.overrides, self.config_name)
+
     def sweeper(self) -> str:
         """Class path of the sweeper that `-m` uses."""
         from daf.config.compose import sweeper_class  # with the schemas, which `--cfg` does without
@@ -77,6 +99,13 @@ class CommandLine:
         for index, of_key in enumerate(values):
             for value in of_key[1:MOST_VALUES]:
                 yield [*extra, *first[:index], value, *first[index + 1 :]]
+
+
+def _is_folder(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except ValueError:  # a NUL
+        return False
 
 
 def _values(text: str) -> Iterator[str]:
@@ -107,14 +136,22 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
     parsed = get_args_parser().parse_args(list(arguments))
     if parsed.resolve and not parsed.cfg:
         raise DAFConfigError([Problem("--resolve", "is only for --cfg.")])
+    if parsed.package and not parsed.cfg:
+        raise DAFConfigError([Problem("--package", "is only for --cfg.")])
     shows = (parsed.help, parsed.hydra_help, parsed.cfg, parsed.info, parsed.shell_completion)
+    if sum(map(bool, (*shows, parsed.run, parsed.multirun))) > 1:
+        what = "only one of --cfg, --info, --hydra-help, --shell-completion, --run and --multirun at a time."
+        raise DAFConfigError([Problem("command line", what)])
+    for flag, folder in (("--config-dir", parsed.config_dir), ("--config-path", parsed.config_path)):
+        if folder and not _is_folder(folder):
+            raise DAFConfigError([Problem(flag, f"there is no folder {shortened(folder)!r}.")])
+    if (rerun := parsed.experimental_rerun) is not None and not Path(rerun).is_file():
+        raise DAFConfigError([Problem("--experimental-rerun", f"there is no file {shortened(rerun)!r}.")])
     extra = Path(parsed.config_dir) if parsed.config_dir else None
-    if extra and not extra.is_dir():
-        raise DAFConfigError([Problem("--config-dir", f"there is no folder {str(extra)!r}.")])
     return CommandLine(
         overrides=tuple(parsed.overrides),
         # Hydra's other way to ask for it.
-        multirun=parsed.multirun or "hydra.mode=MULTIRUN" in parsed.overrides,
+        multirun=parsed.multirun or any(map(_MULTIRUN.fullmatch, parsed.overrides)),
         only_hydra=any(shows) or parsed.experimental_rerun is not None,
         config_dir=Path(parsed.config_path) if parsed.config_path else CONF_DIR,
         config_name=parsed.config_name or "config",

@@ -6,15 +6,17 @@ import traceback
 from collections.abc import Callable
 
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.execution.interrupts import end_in_order, ended_by
 
 
 def exit_code(action: Callable[[], None]) -> int:
     """Runs an action and returns the process' exit code; what went wrong is printed on standard error."""
     try:
-        action()
+        with end_in_order():
+            action()
     except (KeyboardInterrupt, DAFInterruptedError) as error:
         print(f"\n{str(error) or 'Interrupted.'}", file=sys.stderr)
-        return DAFInterruptedError.exit_code
+        return 128 + ended_by()
     except BrokenPipeError:
         # `daf_run --help | head`: the reader has seen enough. Nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -28,7 +28,8 @@ Completion of groups and keys    eval "$(daf_run -sc install=bash)"      (or fis
 Flags of Hydra                   python -m daf.run --hydra-help
 Results                          ./scripts/mlflow-ui
 
-Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted.
+Exit codes: 0 done, 1 the work failed, 2 the request was wrong, 130 interrupted (143 by SIGTERM,
+129 by SIGHUP).
 """
 
 

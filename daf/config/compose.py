@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from hydra import compose, version
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from daf.config.explain import explain_validation
 from daf.config.paths import CONF_DIR
+from daf.config.refusals import SEARCH_PATH, first_line, is_sweep, refused_overrides, shortened
 from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
@@ -90,7 +91,7 @@ def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str) -> Dic
 
 def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> str:
     """Class path of the sweeper that Hydra would use."""
-    with hydra_on(config_dir):
+    with hydra_on(config_dir), _explained(overrides, config_name):
         return str(compose(config_name, list(overrides), return_hydra_config=True).hydra.sweeper._target_)
 
 
@@ -120,7 +121,10 @@ def validate(composed: DictConfig) -> DAFConfig:
     try:
         data = {str(key): _resolved(value) for key, value in composed.items() if key != "hydra"}
     except OmegaConfBaseException as error:
-        raise DAFConfigError([Problem(str(error.full_key or "config"), str(error).splitlines()[0])]) from error
+        where = error.full_key or "config"
+        raise DAFConfigError([Problem(shortened(where), shortened(first_line(error)))]) from error
+    except RecursionError as error:
+        raise DAFConfigError([Problem("config", "an interpolation leads back to itself.")]) from error
     if blanked := list(_blanked(data)):
         raise DAFConfigError(blanked)
     try:
@@ -175,23 +179,56 @@ def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
         return compose(config_name, list(overrides))
 
 
+def check_overrides(overrides: Sequence[str], config_name: str) -> None:
+    """Whether Hydra can go through the overrides of a sweep, inside `hydra_on`.
+
+    Raises:
+        DAFConfigError: naming every problem at once.
+    """
+    with _explained(overrides, config_name, sweeps=True):
+        compose(config_name, [override for override in overrides if not is_sweep(override)])
+
+
+def is_multirun(overrides: Sequence[str], config_dir: Path, config_name: str, extra_dir: Path | None) -> bool:
+    """Whether a config file of the user's asks for a sweep; False where it cannot be composed."""
+    with hydra_on(config_dir, extra_dir) as hydra:
+        try:
+            return bool(hydra.get_mode(config_name, list(overrides)) is RunMode.MULTIRUN)
+        except Exception:  # told where the config is composed
+            return False
+
+
 @contextmanager
-def _explained(overrides: Sequence[str], config_name: str) -> Iterator[None]:
-    """Turns the error of a composition into the problems of its overrides."""
+def _explained(overrides: Sequence[str], config_name: str, *, sweeps: bool = False) -> Iterator[None]:
+    """Turns what is wrong with overrides, and the error of their composition, into problems."""
+    loader = GlobalHydra.instance().config_loader()
+    assert isinstance(loader, ConfigLoaderImpl), "Hydra has no other"
+    refused = refused_overrides(loader, config_name, overrides, sweeps=sweeps)
+    if refused:
+        rest = [override for override in overrides if override not in refused]
+        raise DAFConfigError([*refused.values(), *_blame(rest, config_name, None)])
     try:
         yield
-    except (HydraException, OmegaConfBaseException) as error:
+    except DAFConfigError:
+        raise
+    except Exception as error:  # of Hydra's, of YAML's, of the file system: what is composed is the user's
         raise DAFConfigError(
-            _blame(overrides, config_name, error) or [Problem("config", _first_line(error))]
+            _blame(overrides, config_name, error) or [Problem("config", shortened(first_line(error)))]
         ) from error
 
 
-def _blame(overrides: Sequence[str], config_name: str, error: Exception) -> list[Problem]:
+def _blame(overrides: Sequence[str], config_name: str, error: Exception | None) -> list[Problem]:
     """Finds the overrides that cannot be composed by trying each one beside the groups that can.
 
     What remains is validated too, so that the user sees all that is wrong at once.
+
+    Args:
+        error: of their composition, where it was tried.
     """
-    bad, remaining = _bad_overrides(overrides, config_name, error)
+    try:
+        bad, remaining = _bad_overrides(overrides, config_name, error)
+    except Exception as broken:  # the primary config itself
+        return [Problem(config_name, shortened(first_line(broken)))]
     keys = list(_flatten(OmegaConf.to_container(remaining, resolve=False)))
     problems = [_explain_override(override, error, keys) for override, error in bad]
     try:
@@ -202,38 +239,38 @@ def _blame(overrides: Sequence[str], config_name: str, error: Exception) -> list
 
 
 def _bad_overrides(
-    overrides: Sequence[str], config_name: str, error: Exception
+    overrides: Sequence[str], config_name: str, error: Exception | None
 ) -> tuple[list[tuple[str, Exception]], DictConfig]:
     """The overrides that cannot be composed with their errors, and what is composed of the others."""
-    if len(overrides) == 1:  # by far the most frequent, and known already
-        return [(overrides[0], error)], compose(config_name)
-    good: list[str] = []
+    # Without the folders that hold them, the groups of one's own are blamed as well.
+    good = [override for override in overrides if override.lstrip("+").startswith(SEARCH_PATH)]
+    tried = [override for override in overrides if override not in good and not is_sweep(override)]
+    remaining = compose(config_name, good)
+    if error and len(tried) == 1:  # by far the most frequent, and known already
+        return [(tried[0], error)], remaining
     bad: list[tuple[str, Exception]] = []
-    remaining = None
-    for override in sorted(overrides, key=lambda text: "." in text.partition("=")[0]):
+    for override in sorted(tried, key=lambda text: "." in text.partition("=")[0]):
         try:
             remaining = compose(config_name, [*good, override])
-        except (HydraException, OmegaConfBaseException) as failed:
+        except Exception as failed:
             bad.append((override, failed))
         else:
             good.append(override)
-    return bad, compose(config_name) if remaining is None else remaining
+    return bad, remaining
 
 
 def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) -> Problem:
-    try:
-        override = OverridesParser.create().parse_override(text)
-    except HydraException:
-        return Problem(text, f"cannot be read: {_first_line(error)}.", "Use key=value; quote values with commas.")
-    key = override.key_or_group
+    override = OverridesParser.create().parse_override(text)
+    key, what = override.key_or_group, shortened(first_line(error))
     options = GlobalHydra.instance().config_loader().get_group_options(key)
-    if options:
-        return Problem(key, f"there is no option {override.value()!r}.", nearest(str(override.value()), options))
+    if options and not override.is_delete():
+        value = override.value()
+        return Problem(key, f"there is no option {shortened(repr(value))}.", nearest(str(value), options))
     if key.startswith("policy.init_kwargs"):
-        return Problem(key, "a new argument is added with a plus sign.", f"Write +{text}")
-    if override.is_delete() or key in known_keys:
-        return Problem(key, _first_line(error))
-    return Problem(key, "there is no such key.", nearest(key, known_keys))
+        return Problem(key, "a new argument is added with a plus sign.", f"Write +{shortened(text)}")
+    if override.is_delete() or key in known_keys or key.startswith("hydra"):
+        return Problem(key, what)
+    return Problem(shortened(key), "there is no such key.", nearest(key, known_keys))
 
 
 def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
@@ -241,7 +278,3 @@ def _flatten(node: Any, prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
         if isinstance(value, dict):
             yield from _flatten(value, f"{prefix}{key}.")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

@@ -3,6 +3,7 @@
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from daf.config.refusals import shortened
 from daf.config.suggestions import nearest
 from daf.errors import Problem
 
@@ -19,14 +20,16 @@ def explain_validation(error: ValidationError) -> list[Problem]:
 def _explain(error: ValidationError, detail: ErrorDetails) -> Problem:
     where = ".".join(str(part) for part in detail["loc"] if not str(part).startswith(("function-", "constrained-")))
     if detail["type"] == "extra_forbidden":
-        return Problem(where, "there is no such key.", nearest(str(detail["loc"][-1]), _siblings(detail["loc"])))
+        return Problem(
+            shortened(where), "there is no such key.", nearest(str(detail["loc"][-1]), _siblings(detail["loc"]))
+        )
     if detail["type"] == "missing":
         return Problem(where, "is missing.")
     message = detail["msg"].removeprefix("Value error, ")
     message = f"{message[0].lower()}{message[1:]}{'' if message.endswith(('.', '?')) else '.'}"
     if detail["type"] == "value_error":
         return Problem(where, message)
-    return Problem(where, f"{detail['input']!r} is not valid: {message}")
+    return Problem(shortened(where), f"{shortened(repr(detail['input']))} is not valid: {message}")
 
 
 def _siblings(location: tuple[int | str, ...]) -> list[str]:

@@ -1,9 +1,95 @@
-"""Ctrl-C at a time of our own choosing."""
+"""Ctrl-C at a time of our own choosing, and the signals that mean the same."""
 
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
+
+#: Seconds after an interrupt in which another one changes nothing, since what the first one ended is being saved.
+PATIENCE_S = 5.0
+#: What ends a session, a service or a container. Both mean the same as Ctrl-C.
+ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
+class _Endings:
+    """What asked this process to end."""
+
+    def __init__(self) -> None:
+        self.begin(deaf_to_ctrl_c=False)
+
+    def begin(self, *, deaf_to_ctrl_c: bool) -> None:
+        """Forgets everything."""
+        self.first: int | None = None
+        self._deaf_to_ctrl_c = deaf_to_ctrl_c
+        self._raised_at = float("-inf")
+        self._process_id = os.getpid()
+
+    def on_ending(self, number: int, _: FrameType | None) -> None:
+        """Takes SIGTERM or SIGHUP to whoever handles, or holds back, Ctrl-C at the moment."""
+        if os.getpid() != self._process_id:
+            _end_forked(number)
+        self.first = self.first or number
+        signal.raise_signal(signal.SIGINT)
+
+    def on_interrupt(self, _: int, __: FrameType | None) -> None:
+        """Raises KeyboardInterrupt, once in `PATIENCE_S` seconds."""
+        if self._deaf_to_ctrl_c and self.first is None:
+            return
+        self.first = self.first or signal.SIGINT
+        if time.monotonic() - self._raised_at > PATIENCE_S:
+            self._raised_at = time.monotonic()
+            raise KeyboardInterrupt
+
+
+_endings = _Endings()
+
+
+@contextmanager
+def end_in_order() -> Iterator[None]:
+    """Makes SIGTERM and SIGHUP act as Ctrl-C in the block, and a second one wait until the first is dealt with.
+
+    A signal that the process was started without stays ignored, as SIGHUP under `nohup`.
+    """
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
+    _endings.begin(deaf_to_ctrl_c=before[signal.SIGINT] is signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _endings.on_interrupt)
+    for number in ENDING:
+        if before[number] is not signal.SIG_IGN:
+            signal.signal(number, _endings.on_ending)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def leave_the_end_to_the_parent() -> None:
+    """Makes a worker process deaf to what is sent to a whole group: its parent ends it when the time has come."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in ENDING:
+        signal.signal(number, _unheard_by(os.getpid()))  # and not SIG_IGN, which what it starts would inherit
+
+
+def _unheard_by(process_id: int) -> Callable[[int, FrameType | None], None]:
+    def unheard(number: int, _: FrameType | None) -> None:
+        if os.getpid() != process_id:
+            _end_forked(number)
+
+    return unheard
+
+
+def ended_by() -> int:
+    """The signal that asked this process to end first; SIGINT if none did."""
+    return _endings.first or signal.SIGINT
+
+
+def _end_forked(number: int) -> None:
+    """Ends a forked process as if it had no handler, so that whoever forked it can end it."""
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from typing import Any, Literal
 
 from daf.bridge.imports import main_file, take_main_from
 from daf.execution.executor import Event, Executor, JobContext, JobDone, JobFailed, JobMessage
+from daf.execution.interrupts import leave_the_end_to_the_parent
 from daf.redaction import guard_logs, redactor
 
 # As many processes as cores, each with one thread: more threads than cores make torch ten times slower.
@@ -85,7 +86,8 @@ class ProcessExecutor(Executor):
     """An `Executor` on worker processes of this machine.
 
     Workers start at once, and end with the executor or with this process, however it ends. They run one torch thread
-    each, ignore Ctrl-C, and keep their output to themselves until they die. The initializer runs outside time limits.
+    each, ignore Ctrl-C and SIGTERM, and keep their output to themselves until they die. The initializer runs outside
+    time limits.
 
     Args:
         target: ``module:function``, called in a worker as ``function(payload, context)``.
@@ -290,7 +292,7 @@ def worker_main(*, connection: int, lifeline: int, target: str, initializer: str
     """The whole life of a worker process; the file descriptors are those that its parent handed down."""
     _end_with_parent(lifeline)
     take_main_from(main)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_the_end_to_the_parent()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     guard_logs()

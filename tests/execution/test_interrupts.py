@@ -1,12 +1,17 @@
 """Ctrl-C that waits, and what is said about it."""
 
+import multiprocessing
 import signal
+import subprocess
+import sys
 import threading
+import time
+from multiprocessing.synchronize import Event
 
 import pytest
 
 from daf.cli.exit_codes import exit_code
-from daf.execution.interrupts import interrupt_deferred
+from daf.execution.interrupts import end_in_order, interrupt_deferred
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
@@ -53,3 +58,80 @@ def test_an_interrupt_is_told(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert exit_code(interrupted) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"
+
+
+ENDLESS = """
+import signal, sys, time
+from daf.cli.exit_codes import exit_code
+from daf.execution.interrupts import end_in_order, interrupt_deferred
+def work():
+    try:
+        with interrupt_deferred():
+            print("ready", flush=True)
+        while True:
+            with interrupt_deferred():
+                time.sleep(0.05)
+    finally:
+        time.sleep(1)
+        print("saved", flush=True)
+sys.exit(exit_code(work))
+"""
+
+
+def ended(signals: list[signal.Signals], *, ignored: signal.Signals | None = None) -> tuple[int, str]:
+    """How a process ends, and what it said, that gets signals, a third of a second apart, while it works."""
+
+    def ignore() -> None:
+        for number in ending:
+            signal.signal(number, signal.SIG_IGN if number == ignored else signal.SIG_DFL)
+
+    ending = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDLESS],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=ignore,
+    ) as process:
+        assert process.stdout and process.stdout.readline() == "ready\n"
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.3)
+        said, _ = process.communicate(timeout=20)
+    return process.returncode, said
+
+
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ([signal.SIGTERM], 143),
+        ([signal.SIGHUP], 129),
+        ([signal.SIGINT, signal.SIGINT, signal.SIGINT], 130),
+        ([signal.SIGTERM, signal.SIGINT, signal.SIGTERM], 143),
+        ([signal.SIGHUP, signal.SIGTERM], 129),
+    ],
+)
+def test_what_ends_a_process_lets_it_save_once(signals: list[signal.Signals], code: int) -> None:
+    assert ended(signals) == (code, "saved\n")
+
+
+def test_what_was_ignored_at_the_start_stays_so() -> None:
+    assert ended([signal.SIGHUP, signal.SIGTERM], ignored=signal.SIGHUP) == (143, "saved\n")
+    assert ended([signal.SIGINT, signal.SIGTERM], ignored=signal.SIGINT) == (143, "saved\n")
+
+
+def _stay(up: Event) -> None:
+    up.set()
+    time.sleep(60)
+
+
+def test_a_forked_process_can_be_ended_as_usual() -> None:
+    with end_in_order():
+        context = multiprocessing.get_context("fork")
+        up = context.Event()  # Python forgets signals that come while it forks
+        child = context.Process(target=_stay, args=(up,))
+        child.start()
+        assert up.wait(20)
+        child.terminate()
+        child.join(10)
+    assert child.exitcode == -signal.SIGTERM

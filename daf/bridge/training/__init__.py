@@ -61,7 +61,7 @@ def _train_to_the_end(cogames_train: Any, session: Session, arguments: dict[str,
             policy_class_path=session.policy.class_path, initial_weights_path=session.initial_weights, **arguments
         )
     except KeyboardInterrupt:
-        # CoGames has closed the trainer and saved; it calls the previous handler, which raises, on its way out.
+        # A second one, once CoGames has closed the trainer and saved, changes nothing.
         if not session.is_closed():
             raise
     finally:

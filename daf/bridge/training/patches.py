@@ -2,8 +2,6 @@
 
 import functools
 import io
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
@@ -25,6 +23,8 @@ def installed(cogames_train: Any, trainer_class: Callable[..., Any], session: Se
         (cogames_train.pvector, "make", _environment_maker(cogames_train.pvector, session)),
         (cogames_train.pufferl, "PuffeRL", functools.partial(trainer_class, session)),
         (cogames_train, "initialize_or_load_policy", _loader(cogames_train.initialize_or_load_policy, session)),
+        # CoGames would let a second Ctrl-C through into the checkpoint that the first one saves.
+        (cogames_train, "DeferSigintContextManager", nullcontext),
         (cogames_train, "Console", lambda: console(file=io.StringIO())),
     )
     originals = [(owner, name, getattr(owner, name)) for owner, name, _ in replacements]
@@ -54,21 +54,9 @@ def _environment_maker(pvector: Any, session: Session) -> Callable[..., Any]:
 
     def make_environments(*args: Any, backend: Any, **kwargs: Any) -> Any:
         forks = backend is pvector.Multiprocessing
-        with _interrupt_ignored() if forks else nullcontext():
+        # Forked processes keep the handler that holds it back: a terminal sends Ctrl-C to all, the trainer alone acts.
+        with session.hold_interrupts() if forks else nullcontext():
             session.vecenv = make(*args, backend=backend, **kwargs)
         return session.vecenv
 
     return make_environments
-
-
-@contextmanager
-def _interrupt_ignored() -> Iterator[None]:
-    """Processes started in it ignore Ctrl-C. A terminal sends it to all, but the trainer alone must act on it."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

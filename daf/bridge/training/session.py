@@ -84,6 +84,6 @@ class Session:
             agent_steps=trainer.global_step,
             epochs=trainer.epoch,
             seconds=seconds,
-            # CoGames returns as if all were done where the previous handler ignores Ctrl-C (a shell's background job).
+            # CoGames returns after Ctrl-C as if all were done.
             interrupted=trainer.global_step < self.plan.num_steps,
         )

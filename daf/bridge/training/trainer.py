@@ -19,6 +19,8 @@ from daf.bridge.training.settings import trainer_settings
 from daf.errors import DAFError, DAFTrainingDivergedError
 from daf.records import EpochReport
 
+#: Seconds between the signal that ends one process of a group and the same signal in another.
+MOMENT_S = 0.5
 #: Per-agent copies and the simulator's timers are hundreds of series that no chart can show.
 NOISE = ("environment/per_agent/", "environment/attributes/", "environment/per_label", "environment/timing")
 
@@ -100,6 +102,9 @@ class Trainer(pufferl.PuffeRL):  # type: ignore[misc]
         while (self.vecenv.buf["semaphores"][next_batch] < MAIN).any():
             for process in self.vecenv.processes:
                 if process.exitcode is not None:
+                    # What ended it may have been sent to this process, too, and is here in a moment.
+                    time.sleep(MOMENT_S)
+                    self._stop_if_interrupted()
                     raise DAFError(
                         f"A process that plays environments died at agent step {self.global_step}, with exit code"
                         f" {process.exitcode}. -9 usually means that memory ran out: try fewer training.num_envs."
@@ -183,9 +188,10 @@ class Trainer(pufferl.PuffeRL):  # type: ignore[misc]
 
     def close(self) -> str:
         """Ends the training."""
-        self.closed = True
-        self.vecenv.close()
-        return self.save_checkpoint()
+        with self._session.hold_interrupts():
+            self.closed = True
+            self.vecenv.close()
+            return self.save_checkpoint()
 
 
 class _RunName:

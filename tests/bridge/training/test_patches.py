@@ -94,7 +94,7 @@ from daf.bridge.imports import contained
 from daf.bridge.training import train
 from daf.config import daf_load_config
 from daf.config.plans import training_plan
-from daf.execution.interrupts import interrupt_deferred
+from daf.execution.interrupts import end_in_order, interrupt_deferred
 with contained():
     import cogames.train as cogames_train
 vector = cogames_train.pvector
@@ -102,14 +102,16 @@ cogames_train.pvector = types.SimpleNamespace(
     Multiprocessing=vector.Multiprocessing, Serial=vector.Multiprocessing, make=vector.make
 )
 plan = training_plan(daf_load_config(overrides=sys.argv[2:]), Path(sys.argv[1]))
-outcome = train(plan, on_epoch=lambda report: print("epoch", flush=True), hold_interrupts=interrupt_deferred)
+with end_in_order():
+    outcome = train(plan, on_epoch=lambda report: print("epoch", flush=True), hold_interrupts=interrupt_deferred)
 print("interrupted", outcome.interrupted, outcome.model.is_file())
 """
 
 
 @pytest.mark.slow
-def test_ctrl_c_at_a_terminal_ends_a_training_with_processes(tmp_path: Path) -> None:
-    """A terminal sends Ctrl-C to the trainer and to its processes alike."""
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+def test_what_ends_a_whole_group_ends_a_training_with_processes(tmp_path: Path, ending: signal.Signals) -> None:
+    """A terminal sends Ctrl-C to the trainer and to its processes alike, a service manager SIGTERM."""
     overrides = ("task=train", "device=cpu", "mission.max_steps=200", "training.num_envs=8")
     with subprocess.Popen(
         [sys.executable, "-c", ENDLESS, str(tmp_path / "c"), *overrides],
@@ -121,7 +123,7 @@ def test_ctrl_c_at_a_terminal_ends_a_training_with_processes(tmp_path: Path) -> 
         try:
             assert training.stdout.readline() == "epoch\n"
             time.sleep(0.2)  # within the next rollout
-            os.killpg(training.pid, signal.SIGINT)
+            os.killpg(training.pid, ending)
             printed, _ = training.communicate(timeout=30)
         finally:
             if training.poll() is None:
