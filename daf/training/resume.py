@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from daf.bridge.file_digests import file_digest
 from daf.bridge.policies import resolve_policy
-from daf.bridge.training import STATE_FILE, load_state, policy_to_train
+from daf.bridge.training import load_state, policy_to_train
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 from daf.tracking.store import is_run_id
@@ -47,16 +48,30 @@ def _checked_state(config: DAFConfig, folder: Path) -> dict[str, Any]:
 
 
 def _folder_of_run(run_id: str, tracker: Tracker) -> Path:
-    """A run's checkpoint folder, fetched from MLflow where it is no longer on this disk."""
+    """A run's own checkpoint folder, fetched from MLflow where another training has written over it since."""
     from mlflow.exceptions import MlflowException
 
-    folder = tracker.run_tags(run_id).get("daf.checkpoint_dir")
-    if folder and (Path(folder) / STATE_FILE).is_file():
+    tags = tracker.run_tags(run_id)
+    digest, folder = tags.get("daf.checkpoint_sha256"), tags.get("daf.checkpoint_dir")
+    if folder and _holds(Path(folder), digest):
         return Path(folder)
     fetched = tracker.output_dir / "resumed"
     fetched.mkdir(exist_ok=True)
     try:
-        return tracker.fetch_artifacts(run_id, CHECKPOINTS, fetched)
+        from_mlflow = tracker.fetch_artifacts(run_id, CHECKPOINTS, fetched)
     except MlflowException as error:
-        what = f"run {run_id} left no checkpoint, neither on this disk nor in MLflow: {error.message}"
+        what = f"run {run_id} left no checkpoint of its own, neither on this disk nor in MLflow: {error.message}"
         raise DAFConfigError([Problem("training.resume", what)]) from error
+    if not _holds(from_mlflow, digest):
+        what = f"the checkpoint of run {run_id}, in MLflow as in {folder}, is not the one that it logged."
+        raise DAFConfigError([Problem("training.resume", what)])
+    return from_mlflow
+
+
+def _holds(folder: Path, digest: str | None) -> bool:
+    """Whether a folder's checkpoint is the one with that digest of its weights; any will do where none was logged."""
+    try:
+        state = load_state(folder)
+    except (FileNotFoundError, ValueError):
+        return False
+    return digest is None or file_digest(folder / state["model_name"]) == digest

@@ -66,6 +66,29 @@ def test_a_crashed_run_is_resumed_by_its_id(
         daf_run(tiny(*resume))
 
 
+def test_a_run_is_resumed_from_its_own_checkpoint_whoever_wrote_over_it(tiny: Load, tmp_path: Path, store: str) -> None:
+    daf_run(tiny("training.num_steps=256", "seed=1"))
+    _, first = only_run(store)
+    own = load_state(tmp_path / "out" / "checkpoints")
+    daf_run(tiny("training.num_steps=512", "seed=2"))
+    run_id = first.info.run_id  # type: ignore[attr-defined]
+    resume = ("training.num_steps=768", f"training.resume={run_id}", f"output_dir={tmp_path / 'second'}")
+    daf_run(tiny(*resume))
+    fetched = load_state(tmp_path / "second" / "resumed" / "checkpoints")
+    assert fetched["global_step"] == own["global_step"] == 256
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"\x00" * 64, b"cos\nsystem\n(S'touch ran'\ntR."])
+def test_a_damaged_state_is_told_and_nothing_in_it_runs(
+    tiny: Load, tracker: Tracker, trained: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(trained)
+    (trained / "trainer_state.pt").write_bytes(content)
+    with pytest.raises(DAFConfigError, match=r"training\.resume: .*trainer_state\.pt cannot be read"):
+        daf_train(tiny(f"training.resume={trained}", "training.num_steps=1024"), tracker)
+    assert not (trained / "ran").exists()
+
+
 @pytest.fixture
 def trained(tiny: Load, tmp_path: Path) -> Path:
     """A checkpoint folder of 64 asked and 256 played agent steps."""

@@ -1,16 +1,18 @@
 """Checkpoint folders: weights, what a resume needs besides them, and a policy spec that CoGames reads too."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daf.files import write_whole
 from daf.redaction import redactor
 
 if TYPE_CHECKING:
     from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
 
 STATE_FILE = "trainer_state.pt"
-NEEDED_STATE = {"scheduler_state_dict", "torch_rng_state", "model_name"}
+NEEDED_STATE = {"global_step", "model_name", "optimizer_state_dict", "scheduler_state_dict", "torch_rng_state"}
 
 
 class Checkpoints:
@@ -71,9 +73,9 @@ class Checkpoints:
 def _save(content: object, path: Path) -> None:
     import torch
 
-    partial = path.with_suffix(".partial")
-    torch.save(content, partial)
-    partial.replace(path)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    write_whole(path, buffer.getvalue())
 
 
 def models_up_to(folder: Path, newest: str) -> list[Path]:
@@ -86,11 +88,9 @@ def load_state(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder holds none, or not the weights that belong to it.
-        ValueError: CoGames wrote it, without what a resume needs.
+        ValueError: it is damaged, or CoGames wrote it, without what a resume needs.
     """
-    import torch
-
-    state: dict[str, Any] = torch.load(folder / STATE_FILE, map_location="cpu", weights_only=True)
+    state = _read_state(folder / STATE_FILE)
     if missing := NEEDED_STATE - state.keys():
         raise ValueError(
             f"{folder / STATE_FILE} was not written by DAF, for it lacks {', '.join(sorted(missing))}."
@@ -98,4 +98,20 @@ def load_state(folder: Path) -> dict[str, Any]:
         )
     if not (folder / state["model_name"]).is_file():
         raise FileNotFoundError(f"{folder} lacks {state['model_name']}, which its {STATE_FILE} belongs to")
+    return state
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Tensors and plain values only: nothing in the file runs."""
+    import torch
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path.parent} holds no {path.name}, which a training goes on from")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of pickle's, of zip's and of torch's: the file may hold anything
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise ValueError(f"{path} cannot be read: {why}") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{path} holds no training's state")
     return state

@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from daf.config.schemas.policies import ListedPolicy
-from daf.config.schemas.values import Count, EpisodeMetric, Label, Level, Positive, Real, Schema, Text, Whole
+from daf.config.schemas.values import (
+    EpisodeMetric,
+    Episodes,
+    Label,
+    Level,
+    Positive,
+    Real,
+    Repeats,
+    Schema,
+    Text,
+)
 
 
 def _one_or_more(value: object) -> object:
@@ -17,14 +27,14 @@ class DAFComparisonConfig(Schema):
 
     policies: tuple[ListedPolicy, ...]
     algorithms: dict[Label, dict[str, Any]]
-    trainings: Annotated[Whole, Field(ge=0)]
+    trainings: Repeats
     metric: EpisodeMetric
     direction: Literal["higher", "lower"]
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
-    round_episodes: Count
-    max_episodes: Count
+    round_episodes: Episodes
+    max_episodes: Episodes
 
     @model_validator(mode="after")
     def _algorithms_train(self) -> "DAFComparisonConfig":
@@ -59,7 +69,7 @@ class DAFTournamentConfig(Schema):
     """Who meets in mixed teams, and how often."""
 
     policies: tuple[ListedPolicy, ...]
-    seeds: Count
+    seeds: Episodes
     level: Level
 
 
@@ -100,7 +110,7 @@ class DAFAblationConfig(Schema):
 
     parts: dict[Label, DAFPartConfig]
     pairs: bool
-    trainings: Annotated[Whole, Field(ge=0)]
+    trainings: Repeats
     metric: EpisodeMetric
     level: Level
 

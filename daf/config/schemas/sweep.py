@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from daf.config.expressions import check_expression
 from daf.config.names import pruner_name, sampler_name
 from daf.config.override_syntax import sweep_from_text
-from daf.config.schemas.values import Count, Fraction, Positive, Real, Schema, Text, Whole
+from daf.config.schemas.values import Count, Episodes, Fraction, Positive, Processes, Real, Repeats, Schema, Text, Whole
 
 Metric = Annotated[
     str, StringConstraints(pattern=r"^(reward|steps|vor|(game|agent)/.+|train/(reward|agent_steps|seconds))$")
@@ -73,7 +73,7 @@ class DAFSweepConfig(Schema):
     storage: Text | None
     n_trials: Count | None
     timeout_s: Positive | None
-    n_jobs: Count
+    n_jobs: Processes
     space: dict[str, DAFParameterConfig]
     enqueue: tuple[dict[str, Any], ...]
     sampler: Annotated[str, AfterValidator(sampler_name)] | None
@@ -82,14 +82,14 @@ class DAFSweepConfig(Schema):
     pruner_kwargs: dict[str, Any]
     patience: Count | None
     report_every: Count | None
-    seeds_per_trial: Count
+    seeds_per_trial: Processes
     silence_s: Positive | None
-    max_retries: Annotated[Whole, Field(ge=0)]
+    max_retries: Repeats
     max_failure_rate: Fraction
     confirm: Literal["off", "reevaluate", "retrain"]
     confirm_top_k: Count
-    confirm_seeds: Count
-    confirm_episodes: Count
+    confirm_seeds: Processes
+    confirm_episodes: Episodes
     winner: Text | None
     allow_change: bool
     trial: Annotated[Whole, Field(ge=0)] | None

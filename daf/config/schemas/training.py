@@ -6,12 +6,16 @@ from pydantic import Field, model_validator
 
 from daf.config.schemas.policies import ListedPolicy
 from daf.config.schemas.values import (
+    AgentSteps,
     Count,
+    Episodes,
+    EpisodeSteps,
     Fraction,
     MissionName,
     MissionPattern,
     NonNegative,
     Positive,
+    Processes,
     Real,
     Schema,
     Seed,
@@ -24,8 +28,8 @@ class DAFMissionConfig(Schema):
     """The mission that is trained on and, by default, evaluated on."""
 
     name: MissionName
-    cogs: Count | None
-    max_steps: Count | None
+    cogs: Processes | None
+    max_steps: EpisodeSteps | None
     difficulty: Literal["easy", "medium", "hard"] | None
 
 
@@ -50,9 +54,9 @@ class DAFOptimizerConfig(Schema):
 class DAFTrainingConfig(Schema):
     """Everything else that CoGames' PPO can be told."""
 
-    num_steps: Count
+    num_steps: AgentSteps
     num_envs: Count
-    num_workers: Count | None
+    num_workers: Processes | None
     vector_batch_size: Count | None
     minibatch_size: Count
     max_minibatch_size: Count
@@ -74,7 +78,7 @@ class DAFTrainingConfig(Schema):
     checkpoint_interval: Count
     max_checkpoints_to_keep: Count
     resume: Text | None
-    torch_threads: Count
+    torch_threads: Processes
 
     @model_validator(mode="after")
     def _minibatch_holds_a_segment(self) -> "DAFTrainingConfig":
@@ -89,13 +93,13 @@ class DAFTrainingConfig(Schema):
 class DAFEvaluationConfig(Schema):
     """Which episodes are played, and how."""
 
-    episodes: Count
+    episodes: Episodes
     seed: Seed
     missions: tuple[MissionPattern, ...]
     policies: tuple[ListedPolicy, ...]
     baselines: tuple[ListedPolicy, ...]
     backend: Literal["official", "batched", "auto"]
-    workers: Count | None
+    workers: Processes | None
     max_action_time_ms: Count
     time_limit_s: Positive | None
     start_limit_s: Positive
