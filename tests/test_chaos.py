@@ -46,7 +46,7 @@ def test_it_finds_what_it_looks_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("campaign", "count"), [("kills", "3"), ("inputs", "12")])
+@pytest.mark.parametrize(("campaign", "count"), [("kills", "2"), ("inputs", "6")])
 def test_nothing_is_lost_and_nothing_is_left(campaign: str, count: str) -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), campaign, "--count", count], capture_output=True, text=True, check=False
