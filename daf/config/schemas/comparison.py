@@ -19,7 +19,6 @@ class DAFComparisonConfig(Schema):
     algorithms: dict[Label, dict[str, Any]]
     trainings: Annotated[Whole, Field(ge=0)]
     metric: EpisodeMetric
-    direction: Literal["higher", "lower"]
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
