@@ -17,6 +17,7 @@ from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
 from daf.errors import DAFConfigError, Problem
+from daf.execution.loading import offers_network
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
@@ -209,7 +210,16 @@ def _problems(config: DAFConfig) -> list[Problem]:
 
 
 def _trains(config: DAFConfig) -> bool:
-    return bool(config.comparison.algorithms)
+    """Algorithms, and listed networks without weights where there are trainings."""
+    options = config.comparison
+    return bool(options.algorithms) or (options.trainings > 0 and any(map(_is_untrained, options.policies)))
+
+
+def _is_untrained(policy: DAFPolicyConfig) -> bool:
+    try:
+        return policy.weights is None and offers_network(policy.spec())
+    except Exception:  # a policy is anybody's code; the check of the policies says what is wrong
+        return False
 
 
 COMPARE = Task(

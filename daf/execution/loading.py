@@ -24,6 +24,15 @@ def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
     return bool(where_it_belongs(policy, f"{__name__}:load", mission, policy))
 
 
+def offers_network(policy: PolicySpec) -> bool:
+    """Whether its class offers a network, asked like `has_network` but without a mission.
+
+    Raises:
+        Exception: as for `has_network`.
+    """
+    return bool(where_it_belongs(policy, "daf.bridge.policies:has_network", policy.class_path))
+
+
 def where_it_belongs(policy: PolicySpec, function: str, *arguments: Any) -> Any:
     """What ``module:function`` returns: here for CoGames' own policy, in a process of its own for anybody else's.
 

@@ -283,5 +283,7 @@ def trial_name(assignments: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.4g}"
+        # The fewest digits that are this number and no other.
+        texts = (f"{value:.{digits}g}" for digits in range(4, 18))
+        return next((text for text in texts if float(text) == value), str(value))
     return override_text("", value)[1:]

@@ -18,15 +18,11 @@ if TYPE_CHECKING:
     from daf.statistics import AlgorithmComparison, AlgorithmPair
 
 
-def algorithms_table(comparison: "AlgorithmComparison", metric: str, direction: str) -> ResultTable:
-    """One row an algorithm, the best first; `direction` says whether the highest or the lowest is.
-
-    Algorithms that share a letter of their groups cannot be told apart.
-    """
+def algorithms_table(comparison: "AlgorithmComparison", metric: str) -> ResultTable:
+    """One row an algorithm, the highest mean first; those that share a letter cannot be told apart."""
     from daf.statistics import letter_groups
 
-    sign = 1 if direction == "lower" else -1
-    ranked = sorted(comparison.summaries, key=lambda summary: sign * summary.mean.value)
+    ranked = sorted(comparison.summaries, key=lambda summary: -summary.mean.value)
     told_apart = [(pair.first, pair.second) for pair in comparison.pairs if pair.significant]
     groups = letter_groups([summary.name for summary in ranked], told_apart)
     rows = [

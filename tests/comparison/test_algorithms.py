@@ -7,6 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from daf.comparison import AlgorithmComparisonResult, daf_compare_policies
+from daf.comparison.compare import COMPARE
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError
 from daf.tracking.tracker import Tracker
@@ -63,3 +64,10 @@ def test_wrong_algorithms(tiny: Load, tracker: Tracker, override: str, said: str
         daf_compare_policies(
             tiny(*ALGORITHMS, "comparison.trainings=1", "comparison.policies=[noop,starter]", override), tracker
         )
+
+
+def test_untrained_networks_make_the_task_train_and_scripted_policies_do_not(tiny: Callable[..., DAFConfig]) -> None:
+    asked = ("task=compare", "comparison.trainings=2")
+    assert COMPARE.trains(tiny(*asked, "comparison.policies=[stateless,noop]"))
+    assert not COMPARE.trains(tiny(*asked, "comparison.policies=[starter,noop]"))
+    assert not COMPARE.trains(tiny("task=compare", "comparison.policies=[stateless,noop]"))

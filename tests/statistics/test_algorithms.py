@@ -34,7 +34,7 @@ def _equal(rng: np.random.Generator, trainings: int) -> np.ndarray:
 
 
 def test_equal_algorithms_are_told_apart_no_more_often_than_the_level_says() -> None:
-    """Seeds on which the two algorithms differ are shared by all trainings: trainings alone would find 25 %."""
+    """Seeds on which the two algorithms differ are shared by all trainings."""
     rng = np.random.default_rng(4)
     found = covered = 0
     for _ in range(400):

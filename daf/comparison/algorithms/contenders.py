@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, replace
 
-from daf.bridge.policies import has_network
 from daf.comparison.changed_config import changed_config
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import unique_names
 from daf.errors import DAFConfigError, Problem
+from daf.execution.loading import offers_network
 from daf.records import PolicySpec
 
 
@@ -38,7 +38,7 @@ def contenders(config: DAFConfig) -> list[Contender]:
         except DAFConfigError as error:
             problems += error.problems
             continue
-        if not has_network(changed.policy.class_path):
+        if not offers_network(changed.policy.spec()):
             problems.append(Problem(where, f"{changed.policy.class_path} has no network to train."))
         found.append(Contender(policy=replace(changed.policy.spec(), name=name), config=changed, trains=True))
     listed = _listed(config)
@@ -57,7 +57,7 @@ def _listed(config: DAFConfig) -> list[Contender]:
         Contender(
             policy=spec,
             config=config.model_copy(update={"policy": policy}),
-            trains=policy.weights is None and has_network(policy.class_path),
+            trains=policy.weights is None and offers_network(spec),
         )
         for policy, spec in zip(listed, specs, strict=True)
     ]

@@ -65,11 +65,11 @@ def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonR
     scores = _scores(played, entrants, [mission.name for mission in missions], config.comparison.metric)
     comparison = compare_algorithms(scores, level=config.comparison.level)
     _publish(comparison, scores, played.seeds, config, tracker)
-    direction, metric = config.comparison.direction, config.comparison.metric
+    metric = config.comparison.metric
     return AlgorithmComparisonResult(
         objective=comparison.summaries[0].mean.value,
         tables=(
-            algorithms_table(comparison, metric, direction),
+            algorithms_table(comparison, metric),
             algorithm_pairs_table(comparison.pairs, comparison.level, "Algorithms in pairs"),
         ),
         notes=(*_notes(scores, len(missions)), *played.notes("comparison"), *timeout_notes(played.records)),

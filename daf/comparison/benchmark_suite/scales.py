@@ -4,11 +4,6 @@ Two sets of seeds keep luck out of the scale. On the first, the best scripted po
 gaps to noop are tested together. On the second, where the algorithms play as well, the gap of the chosen policy is
 measured and has to be there again. Chosen and measured on the same seeds, the best of five equal policies looks better
 than it is, and an algorithm that is equal to them scores 0.78.
-
-Simulated with 20 normal episodes and an algorithm that is equal to five scripted policies (`tests`): a mission without
-a gap counts in 0.1 % of suites, and the algorithm scores 0.92 on average where the gap is 0.7 standard deviations (27 %
-of missions count), 1.01 at 1 (70 %) and 1.01 at 2 (all), never more than 3.4. Without the second test scores reach
-hundreds.
 """
 
 from collections.abc import Mapping, Sequence

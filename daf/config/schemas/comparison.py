@@ -29,7 +29,6 @@ class DAFComparisonConfig(Schema):
     algorithms: dict[Label, dict[str, Any]]
     trainings: Repeats
     metric: EpisodeMetric
-    direction: Literal["higher", "lower"]
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
