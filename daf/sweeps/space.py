@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Points of a grid that are still written out.
 MOST_POINTS = 10_000
+#: Digits of a number in a name that nobody rounded.
+LONGEST_NUMBER = 10
 
 #: What a trial sets: key as on the command line (with its ``+``) to the config's value.
 Assignments = dict[str, Any]
@@ -283,7 +285,7 @@ def trial_name(assignments: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, float):
-        # The fewest digits that are this number and no other.
-        texts = (f"{value:.{digits}g}" for digits in range(4, 18))
-        return next((text for text in texts if float(text) == value), str(value))
+        # What somebody typed stands whole; a sampled number has more digits than anybody reads.
+        texts = (f"{value:.{digits}g}" for digits in range(4, LONGEST_NUMBER + 1))
+        return next((text for text in texts if float(text) == value), f"{value:.4g}")
     return override_text("", value)[1:]

@@ -223,3 +223,4 @@ def test_names_stay_clear_where_two_keys_end_alike() -> None:
     assert trial_name({"optimizer.lr": 3e-4, "x.a.lr": 1}) == "optimizer.lr=0.0003 x.a.lr=1"
     assert trial_name({"lr": 0.0020002}) == "lr=0.0020002"
     assert trial_name({"lr": 0.002}) == "lr=0.002"
+    assert trial_name({"lr": 0.00047382918273645}) == "lr=0.0004738"
