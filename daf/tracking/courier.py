@@ -1,9 +1,11 @@
 """The thread that brings a run's entries to MLflow, and what becomes of those that MLflow does not take."""
 
+import itertools
 import logging
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -84,7 +86,7 @@ class Courier:
         while not self._queue.empty():
             entry = self._queue.get_nowait()
             entries += [] if entry is None else [entry]
-        for entry in entries:
+        for entry in _joined(entries):
             self._keep(entry, "the store does not answer")
 
     def _run(self) -> None:
@@ -110,18 +112,13 @@ class Courier:
             points += len(entry.content)
             self._in_hand.append(entry)
             if self._queue.empty() or points >= METRICS_PER_BATCH:
-                self._join()
+                self._in_hand = _joined(self._in_hand)
                 return False
             entry = self._queue.get_nowait()
-        self._join()
+        self._in_hand = _joined(self._in_hand)
         if entry is not None:
             self._in_hand.append(entry)
         return entry is None
-
-    def _join(self) -> None:
-        if len(self._in_hand) > 1:
-            content = [point for entry in self._in_hand for point in entry.content]
-            self._in_hand = [replace(self._in_hand[0], content=content)]
 
     def _handle(self, entry: Entry) -> None:
         if not self._is_worth_a_try(entry):
@@ -187,3 +184,13 @@ class Courier:
                 self.undelivered,
                 ", ".join(map(str, sorted(self._keeper.kept_in))),
             )
+
+
+def _joined(entries: Sequence[Entry]) -> list[Entry]:
+    """The same with metrics that follow each other in one entry."""
+    joined: list[Entry] = []
+    for is_metrics, group in itertools.groupby(entries, key=lambda entry: entry.kind == "metrics"):
+        of_kind = list(group)
+        content = [point for entry in of_kind for point in entry.content] if is_metrics else []
+        joined += [replace(of_kind[0], content=content)] if is_metrics else of_kind
+    return joined
