@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+@pytest.fixture(autouse=True)
+def _ctrl_c_is_heard() -> None:
+    """As at the start, whatever the test before made of it."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 TINY = (
     "device=cpu",
     "mission.cogs=2",

@@ -269,7 +269,7 @@ def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) ->
     if key.startswith("policy.init_kwargs"):
         return Problem(key, "a new argument is added with a plus sign.", f"Write +{shortened(text)}")
     if override.is_delete() or key in known_keys or key.startswith("hydra"):
-        return Problem(key, what)
+        return Problem(key, what, f"Write +{shortened(text)}" if "To append to your config" in str(error) else "")
     return Problem(shortened(key), "there is no such key.", nearest(key, known_keys))
 
 

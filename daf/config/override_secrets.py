@@ -61,7 +61,7 @@ def swept_secrets(choices: Mapping[str, Iterable[Any]]) -> list[Problem]:
 def _parsed(text: str) -> Override | None:
     try:
         return OverridesParser.create().parse_override(text)
-    except HydraException:
+    except (HydraException, ValueError):  # the latter for more digits than Python reads
         return None
 
 
