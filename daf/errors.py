@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from daf.redaction.names import is_telling
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, or what it is."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 class DAFError(Exception):
     """The work failed. The message is for a person: what was wrong, where, what would be right."""
 

@@ -1,10 +1,15 @@
-"""Files that are either whole or not there, whatever ends the process that writes them."""
+"""Where DAF keeps files for its user, and files that are whole or not there, whatever ends who writes them."""
 
 import os
 import uuid
 from pathlib import Path
 
 PARTIAL = ".partial"
+
+
+def user_cache(name: str) -> Path:
+    """``$XDG_CACHE_HOME/daf/<name>``, with ``~/.cache`` where that is not set."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / name
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from daf.cli.exit_codes import exit_code
 from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
-from daf.errors import DAFConfigError, DAFError, Problem
+from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.redaction import guarded
 
 if TYPE_CHECKING:
@@ -140,8 +140,6 @@ def _dispatch() -> None:
 
 def _show() -> None:
     """What Hydra shows of a config, or why it cannot."""
-    from daf.config.refusals import first_line
-
     try:
         _hydra_main()
     except Exception as error:

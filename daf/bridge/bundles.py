@@ -28,7 +28,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daf.bridge.file_digests import file_digest
-from daf.files import PARTIAL, write_whole
+from daf.files import PARTIAL, user_cache, write_whole
 
 SPEC_FILE = "policy_spec.json"
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
@@ -284,7 +284,7 @@ def _tar_members(opened: tarfile.TarFile, size: int) -> Iterator[tuple[str, IO[b
 
 def bundles_folder() -> Path:
     """``$XDG_CACHE_HOME/daf/bundles``, with ``~/.cache`` where that is not set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / "bundles"
+    return user_cache("bundles")
 
 
 def unpacked(bundle: Bundle, *, run_setup: bool) -> Path:

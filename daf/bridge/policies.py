@@ -27,6 +27,7 @@ from daf.bridge.bundles import (
 from daf.bridge.file_digests import file_digest, files_below, path_digest
 from daf.bridge.imports import contained, import_by_name, surviving
 from daf.bridge.reads import watching
+from daf.bridge.tensors import read_tensors
 from daf.records import PolicySpec, digest
 
 if TYPE_CHECKING:
@@ -342,15 +343,12 @@ def check_weights(path: Path) -> None:
     Raises:
         ValueError: it is no regular file, or not what torch wrote of tensors.
     """
-    import torch
-
     if not path.is_file():
         raise ValueError(f"{path} is no regular file.")
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch, pickle and zip fail in many ways
-        why = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ValueError(f"{path} is no file of weights (tensors and nothing else): {why}") from error
+        read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is no file of weights (tensors and nothing else): {error}") from error
 
 
 def _misfit(spec: "CogamesPolicySpec", error: str) -> str:

@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from daf.bridge.policies import resolve_policy
+from daf.bridge.tensors import read_tensors
 from daf.records import PolicySpec
 
 
@@ -28,7 +29,7 @@ def zero_weights(spec: PolicySpec, parts: Sequence[str], path: Path) -> PolicySp
     resolved = resolve_policy(spec)
     if resolved.data_path is None:
         raise ValueError(f"{spec.name} has no weights of which a part could become 0; set policy.weights.")
-    state = torch.load(resolved.data_path, map_location="cpu", weights_only=True)
+    state = read_tensors(Path(resolved.data_path))
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise ValueError(f"{resolved.data_path} holds no state dict.")
     chosen = {part: [name for name in state if _belongs(name, part)] for part in parts}

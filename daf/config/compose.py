@@ -21,11 +21,11 @@ from pydantic import ValidationError
 
 from daf.config.explain import explain_validation
 from daf.config.paths import CONF_DIR
-from daf.config.refusals import SEARCH_PATH, first_line, is_sweep, refused_overrides, shortened
+from daf.config.refusals import SEARCH_PATH, is_sweep, refused_overrides, shortened
 from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
-from daf.errors import DAFConfigError, Problem
+from daf.errors import DAFConfigError, Problem, first_line
 from daf.files import write_whole
 from daf.redaction import HIDDEN, redactor
 

@@ -10,6 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, Quote, QuotedString, RangeSweep
 from hydra.errors import HydraException
 
+from daf.errors import first_line
+
 _PLAIN = re.compile(r"[A-Za-z_./][\w./:-]*")
 _NOT_TEXT = {"true", "false", "null", "nan", "inf"}
 
@@ -51,7 +53,7 @@ def sweep_from_text(text: str) -> dict[str, Any]:
     try:
         override = OverridesParser.create().parse_override(f"key={text}")
     except HydraException as error:
-        raise ValueError(f"{text!r} cannot be read: {str(error).splitlines()[0]}") from error
+        raise ValueError(f"{text!r} cannot be read: {first_line(error)}") from error
     if not override.is_sweep_override():
         raise ValueError(f"{text!r} is one value; a swept parameter needs several, such as 1,2 or interval(1, 2)")
     return _range_of(override)

@@ -8,7 +8,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
 from daf.config.suggestions import nearest
-from daf.errors import Problem
+from daf.errors import Problem, first_line
 
 LONGEST = 200
 #: Where else config groups are looked for.
@@ -19,12 +19,6 @@ def shortened(text: object) -> str:
     """A text that may be anything, for a message of one line."""
     line = " ".join(str(text).split())
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 3]}..."
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says first, or what it is."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def is_sweep(text: str) -> bool:

@@ -14,7 +14,6 @@ import hashlib
 import importlib.metadata
 import json
 import logging
-import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from daf.bridge.episode import loaded_digests
 from daf.bridge.missions import build_mission, mission_digest
 from daf.bridge.policies import PACKAGES, code_digest, imported_code_digest, policy_digest
 from daf.bridge.reads import NOTHING, Reads, current_value
-from daf.files import PARTIAL, write_whole
+from daf.files import PARTIAL, user_cache, write_whole
 from daf.records import EpisodePlan, EpisodeRecord, MissionSpec, PolicySpec, digest
 from daf.redaction import redactor
 
@@ -68,7 +67,7 @@ class DamagedEntryError(ValueError):
 
 def default_cache_dir() -> Path:
     """``$XDG_CACHE_HOME/daf/episodes``, with ``~/.cache`` where that is not set."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / "episodes"
+    return user_cache("episodes")
 
 
 def cache_summary(cache_dir: Path | None = None) -> CacheSummary:

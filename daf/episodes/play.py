@@ -270,7 +270,8 @@ def _suited(workers: int | EpisodeWorkers, episodes: list[Episode]) -> Iterator[
     notebook plays here, since no other process knows it.
     """
     specs = [spec for _, plan in episodes for spec in plan.policies]
-    if any(map(_brings_code, specs)):
+    # Thousands of episodes may have one bundle, which is looked into once.
+    if any(map(_brings_code, {spec.weights: spec for spec in specs}.values())):
         count = workers.count if isinstance(workers, EpisodeWorkers) else workers
         with EpisodeWorkers(min(count, len(episodes)), clean_environment()) as clean:
             yield clean

@@ -1,5 +1,6 @@
 """Whether a sweep can run, found out before anything is created: every problem at once."""
 
+import functools
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,7 @@ from daf.config.sections import NOT_ENVIRONMENT, SAME_FOR_ALL_TRIALS
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.identity import study_name
 from daf.sweeps.jobs import seeds_from
-from daf.sweeps.seeds import study_seeds
+from daf.sweeps.seeds import StudySeeds, study_seeds
 from daf.sweeps.space import Assignments, Compose, Parameter, Space, has_value
 from daf.sweeps.strategies import make_pruner, make_sampler
 from daf.sweeps.study import quiet_optuna
@@ -130,6 +131,7 @@ class _Feasibility:
         self._base = base
         self._check_environment = check_environment
         self._known: dict[str, list[Problem]] = {}
+        self._seeds = functools.cache(lambda: study_seeds(study_name(base)))
 
     def problems(self, make: Callable[[], DAFConfig]) -> list[Problem]:
         try:
@@ -138,7 +140,7 @@ class _Feasibility:
             return error.problems
         except ValueError as error:
             return [Problem("sweep.space", f"{error}.")]
-        if problems := _not_held_out(config, self._base):
+        if problems := _not_held_out(config, self._seeds):
             return problems
         # Everything else as in the base: a thousand learning rates need one environment.
         environment = config.model_dump(mode="json", exclude=set(NOT_ENVIRONMENT))
@@ -149,11 +151,11 @@ class _Feasibility:
         return self._known[key]
 
 
-def _not_held_out(config: DAFConfig, base: DAFConfig) -> list[Problem]:
+def _not_held_out(config: DAFConfig, seeds_of_study: Callable[[], StudySeeds]) -> list[Problem]:
     """What is wrong with the seeds of a trial's trainings, beside the episodes of the trial and those asked for."""
     with suppress(DAFConfigError):  # a task that is not there is reported with the environment
         if find_task(config.task).trains(config):
-            moved = study_seeds(study_name(base)).of_trial(config)
+            moved = seeds_of_study().of_trial(config)
             seeds = seeds_from(config.seed, config.sweep.seeds_per_trial)
             trainings = [each.model_copy(update={"seed": seed}) for each in (config, moved) for seed in seeds]
             return next(filter(None, map(held_out_problems, trainings)), [])

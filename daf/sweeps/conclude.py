@@ -36,9 +36,9 @@ def conclude(
     """
     verdict = confirmation.verdict if confirmation else None
     stored.record(verdict=verdict, confirmed_best=confirmation.best if confirmation else None)
-    status, trials = read_status(stored), stored.trials()
+    status = read_status(stored)
     if not status.complete:
-        raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(trials)}")
+        raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(stored.trials())}")
     winner_files = _write_winner(stored, request, confirmation)
     metrics = request.config.objective.metric
     tables = [trials_table(stored, metrics), *([confirmation.table] if confirmation else [])]
@@ -55,7 +55,7 @@ def conclude(
         notes=(*_notes(status, verdict, winner_files, sweep.name), storage_note(name, storage)),
         study_name=name,
         status=status,
-        trials=tuple(SweepTrialResult.of(trial) for trial in trials if trial.facts.same_as is None),
+        trials=tuple(SweepTrialResult.of(trial) for trial in stored.ran()),
         confirmation=confirmation,
         winner_files=winner_files,
         output_dir=request.output_dir,

@@ -91,11 +91,12 @@ def _is_confirmed(study: StudyView, config: DAFConfig, subject: Subject) -> bool
 def candidates(study: StudyView, config: DAFConfig) -> list[StudyTrial]:
     """The best trials with different configs, best first, and the baseline if it is not among them."""
     baseline, retrains = _baseline(study), _subject(config) == "configs"
+    best_first = study.best_trials(len(study.trials()))
     different: dict[str, StudyTrial] = {}
-    for trial in [*([baseline] if baseline else []), *study.best_trials(len(study.trials()))]:
+    for trial in [*([baseline] if baseline else []), *best_first]:
         different.setdefault(_confirmed_as(trial, retrains), trial)
-    best_first = [_confirmed_as(trial, retrains) for trial in study.best_trials(len(study.trials()))]
-    chosen = [different[what] for what in dict.fromkeys(best_first)][: config.sweep.confirm_top_k]
+    ranked = dict.fromkeys(_confirmed_as(trial, retrains) for trial in best_first)
+    chosen = [different[what] for what in ranked][: config.sweep.confirm_top_k]
     known = baseline is None or baseline.number in {trial.number for trial in chosen}
     return chosen if known or baseline is None else [*chosen, baseline]
 

@@ -11,9 +11,7 @@ from daf.errors import DAFError
 from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob
 from daf.sweeps.study import StoredStudy
-from daf.tracking.abandoned import process_tags
-from daf.tracking.begin import open_tidied
-from daf.tracking.names import NAME_LENGTH, legal_value
+from daf.tracking.begin import new_run, open_tidied
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -44,7 +42,7 @@ def parent_run(client: "MlflowClient", experiment_id: str, stored: StoredStudy, 
     before = stored.facts.parent_run_id
     if before and _is_there(client, before):
         return before
-    mine = client.create_run(experiment_id, run_name=legal_value(redactor().text(name), NAME_LENGTH)).info.run_id
+    mine = new_run(client, experiment_id, name, {})
     claimed = stored.claim_parent(before, mine)
     chosen = next(run_id for run_id in claimed if run_id == mine or _is_there(client, run_id))
     if chosen != mine:
@@ -83,15 +81,12 @@ def with_run(job: TrialJob, tracker: Tracker) -> TrialJob:
     Raises:
         DAFError: the store takes none.
     """
-    from mlflow.exceptions import MlflowException
-
-    tags = {"mlflow.parentRunId": job.parent_run_id, **process_tags(), **job.tags}
+    tags = {"mlflow.parentRunId": job.parent_run_id, **job.tags}
     try:
-        name = legal_value(redactor().text(job.name), NAME_LENGTH)
-        run = tracker.client.create_run(tracker.experiment_id, run_name=name, tags=tags)
-    except MlflowException as error:
-        raise DAFError(f"MLflow takes no new run; the same command goes on from here. {error.message}") from error
-    return replace(job, run_id=run.info.run_id)
+        run_id = new_run(tracker.client, tracker.experiment_id, job.name, tags)
+    except DAFError as error:
+        raise DAFError(f"{error}. The same command goes on from here.") from error
+    return replace(job, run_id=run_id)
 
 
 def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = "") -> None:

@@ -65,7 +65,7 @@ class SweepStatus:
 def read_status(study: StudyView, n_jobs: int = 1) -> SweepStatus:
     """The status of a study, in whatever process it is read."""
     facts = study.facts
-    trials = [trial for trial in study.trials() if trial.facts.same_as is None]
+    trials = study.ran()
     running = in_state(trials, "RUNNING")
     interrupted = [trial for trial in running if is_dead(trial.facts.owner, facts.heartbeats)]
     complete, several = in_state(trials, "COMPLETE"), len(study.directions) > 1

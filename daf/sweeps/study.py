@@ -238,6 +238,10 @@ class StudyView:
         """All trials so far, in the order of their numbers."""
         return [StudyTrial(trial) for trial in self.study.get_trials(deepcopy=False)]
 
+    def ran(self) -> list[StudyTrial]:
+        """The trials that are no repetition of an earlier one."""
+        return [trial for trial in self.trials() if trial.facts.same_as is None]
+
     def pareto_front(self) -> list[StudyTrial]:
         """The trials that no other one beats in every objective; the best ones where there is one objective."""
         front = [StudyTrial(trial) for trial in self.study.best_trials]
@@ -247,7 +251,7 @@ class StudyView:
         """The best complete trials that ran, best first; for several objectives those of the Pareto front."""
         if len(self.directions) > 1:
             return self.pareto_front()[:count]
-        complete = [trial for trial in self.trials() if trial.state == "COMPLETE" and trial.facts.same_as is None]
+        complete = [trial for trial in self.ran() if trial.state == "COMPLETE"]
         sign = -1.0 if self.directions == ("maximize",) else 1.0
         return sorted(complete, key=lambda trial: (sign * trial.values[0], trial.number))[:count]
 
@@ -408,7 +412,7 @@ class StoredStudy(StudyView):
         point = next((point for point in self._planned if frozenset(point.items()) not in begun), None)
         if self._is_grid:
             return point
-        ran = [trial for trial in self.trials() if trial.facts.same_as is None]
+        ran = self.ran()
         if len(ran) >= self.n_trials:
             return None
         return point or ({} if self._repeats < MOST_REPEATS else self._untried(ran))

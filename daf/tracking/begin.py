@@ -1,10 +1,15 @@
 """The start against a store: what earlier processes left behind there comes first."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from daf.tracking.abandoned import end_abandoned
+from daf.errors import DAFError
+from daf.redaction import redactor
+from daf.tracking.abandoned import end_abandoned, process_tags
+from daf.tracking.deliver import reason
+from daf.tracking.names import NAME_LENGTH, legal_value
 from daf.tracking.store import open_store, tracking_uri
 from daf.tracking.undelivered import UNDELIVERED, Delivered, deliver_files, noted_files
 
@@ -34,6 +39,21 @@ def open_tidied(uri: str | None, experiment: str) -> OpenedStore:
     # After that: what was delivered may have been an end.
     end_abandoned(client)
     return OpenedStore(client, experiment_id, delivered)
+
+
+def new_run(client: "MlflowClient", experiment_id: str, name: str, tags: Mapping[str, str | None]) -> str:
+    """Begins a run of this process, under a name without secrets that every database takes, and returns its id.
+
+    Raises:
+        DAFError: the store takes none.
+    """
+    from mlflow.exceptions import MlflowException
+
+    clean = legal_value(redactor().text(name), NAME_LENGTH)
+    try:
+        return str(client.create_run(experiment_id, run_name=clean, tags={**process_tags(), **tags}).info.run_id)
+    except MlflowException as error:
+        raise DAFError(f"MLflow takes no run: {reason(error)}") from error
 
 
 def tell(delivered: list[Delivered]) -> None:

@@ -5,8 +5,9 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from daf.errors import first_line
 from daf.redaction import redactor
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100
 
 Kind = Literal["metrics", "params", "tags", "file", "end"]
-KINDS: tuple[Kind, ...] = ("metrics", "params", "tags", "file", "end")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -137,5 +138,4 @@ _ENTITY: dict[str, Callable[[Any], Any]] = {"metrics": _metric, "params": _param
 
 def reason(error: BaseException) -> str:
     """What an error comes to, in one line without secrets."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return redactor().text(lines[0] if lines else type(error).__name__)[:300]
+    return redactor().text(first_line(error))[:300]

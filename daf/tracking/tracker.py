@@ -17,9 +17,10 @@ from daf.files import write_whole
 from daf.redaction import redactor
 from daf.results import ResultTable
 from daf.tracking.abandoned import process_tags
+from daf.tracking.begin import new_run
 from daf.tracking.courier import Courier
 from daf.tracking.deliver import Entry, Kind, reason
-from daf.tracking.names import NAME_LENGTH, Keys, artifact_path, finite, legal_text, legal_value
+from daf.tracking.names import Keys, artifact_path, finite, legal_text, legal_value
 from daf.tracking.undelivered import Delivered, Keeper
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ class Tracker:
     Use it as a context manager: the run ends as FINISHED, as KILLED after Ctrl-C, or as FAILED after any other error.
 
     Attributes:
-        is_new: whether it began the run, and does not go on with it.
         delivered: what earlier runs had left and this one's start brought to MLflow.
     """
 
@@ -65,16 +65,15 @@ class Tracker:
         self.experiment_id = experiment_id
         self.output_dir = output_dir
         self.delivered = delivered
-        self.is_new = run_id is None
         self._redactor = redactor()
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
         self._closed = False
         self._keys = {"metrics": Keys(), "params": Keys(), "tags": Keys()}
         self._metrics_file = _opened(output_dir / "metrics.jsonl")
-        tags = process_tags() | ({"mlflow.parentRunId": parent_run_id} if parent_run_id else {})
+        tags = {"mlflow.parentRunId": parent_run_id} if parent_run_id else {}
         with interrupt_deferred() as stop_if_interrupted:
-            self.run_id: str = self._begin(run_id, legal_value(self._redactor.text(name), NAME_LENGTH), tags)
+            self.run_id: str = self._begin(run_id, name, tags)
             self._courier = Courier(client, Keeper(output_dir, client.tracking_uri, self.run_id))
             self._courier.start()
             atexit.register(self._close_at_exit)
@@ -86,16 +85,24 @@ class Tracker:
 
     def _begin(self, run_id: str | None, name: str, tags: Mapping[str, str]) -> str:
         """Begins or reopens the run, and returns its id."""
+        try:
+            return (
+                new_run(self.client, self.experiment_id, name, tags) if run_id is None else self._reopen(run_id, tags)
+            )
+        except DAFError:
+            self._metrics_file.close()
+            raise
+
+    def _reopen(self, run_id: str, tags: Mapping[str, str]) -> str:
         from mlflow.entities import RunTag
         from mlflow.exceptions import MlflowException
 
         try:
-            if run_id is None:
-                return str(self.client.create_run(self.experiment_id, run_name=name, tags=dict(tags)).info.run_id)
             self.client.update_run(run_id, status="RUNNING")
-            self.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+            self.client.log_batch(
+                run_id, tags=[RunTag(key, value) for key, value in {**process_tags(), **tags}.items()]
+            )
         except MlflowException as error:
-            self._metrics_file.close()
             raise DAFError(f"MLflow takes no run: {reason(error)}") from error
         return run_id
 

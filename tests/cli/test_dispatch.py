@@ -9,8 +9,8 @@ import pytest
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from mlflow import MlflowClient
 
-import daf.run
 from daf import environment_checks
+from tests.cli.support import run
 from tests.conftest import TINY
 
 
@@ -31,14 +31,6 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(ConfigLoaderImpl, "load_configuration", "composed")
     count(environment_checks, "daf_check_environment", "checked")
     return counts
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["daf_run", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        daf.run.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def nothing(config: Any, tracker: Any) -> Any:

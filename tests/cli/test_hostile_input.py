@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-import daf.run
 from daf import environment_checks
 from daf.config import DAFConfig
 from daf.sweeps import hydra_sweep
+from tests.cli.support import run
 
 GROUPS = ("policy", "mission", "task", "optimizer", "sweep", "objective", "tracking", "variant", "experiment")
 BAD: list[list[str]] = [
@@ -36,14 +36,6 @@ def nothing_may_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(environment_checks, "daf_check_environment", started)
     monkeypatch.setattr(hydra_sweep, "daf_launch_sweep", started)
-
-
-def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    monkeypatch.setattr("sys.argv", ["daf_run", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        daf.run.main()
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 @pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: " ".join(arguments)[:40].encode().hex()[:24])

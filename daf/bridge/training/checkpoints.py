@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daf.bridge.tensors import read_tensors
 from daf.files import write_whole
 from daf.redaction import redactor
 
@@ -103,15 +104,12 @@ def load_state(folder: Path) -> dict[str, Any]:
 
 def _read_state(path: Path) -> dict[str, Any]:
     """Tensors and plain values only: nothing in the file runs."""
-    import torch
-
     if not path.is_file():
         raise FileNotFoundError(f"{path.parent} holds no {path.name}, which a training goes on from")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of pickle's, of zip's and of torch's: the file may hold anything
-        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise ValueError(f"{path} cannot be read: {why}") from error
+        state = read_tensors(path)
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
     if not isinstance(state, dict):
         raise ValueError(f"{path} holds no training's state")
     return state
