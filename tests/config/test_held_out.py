@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from daf.bridge.missions import build_mission
 from daf.config import DAFConfig
 from daf.config.held_out import held_out_problems
 
@@ -30,3 +31,13 @@ def test_a_training_on_evaluation_seeds_is_found(tiny: Load, overrides: tuple[st
     problems = held_out_problems(tiny(*overrides))
     assert [problem.where for problem in problems] == keys
     assert all("evaluation" in problem.what for problem in problems)
+
+
+def test_maps_are_seeded_as_the_check_assumes(tiny: Load) -> None:
+    """CoGames adds the environment's seed to the map's: the maps of seed 500,000 begin at 1,000,000."""
+    from cogames.train import _EnvCreator
+
+    config = build_mission(tiny("mission=arena").mission_spec())[1]
+    for map_seed, expected in ((None, 1_000_003), (70, 500_073)):
+        env = _EnvCreator(config, None, map_seed, 500_000)(seed=500_003)
+        assert env.env_cfg.game.map_builder.seed == expected
