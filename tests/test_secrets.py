@@ -200,7 +200,7 @@ def test_an_evaluation_leaves_none(
     assert run(monkeypatch, "task=evaluate", *asked, "output_dir=out", "evaluation.replays=1") == 0
     few = ["evaluation.baselines=[noop]", "evaluation.backend=official", "evaluation.episodes=4"]
     failing = [*asked, "policy.init_kwargs.fails=true", "hydra.output_subdir=.hydra", "hydra.verbose=true"]
-    assert run(monkeypatch, "task=evaluate", *failing, "output_dir=failed", *few) == 0
+    assert run(monkeypatch, "task=evaluate", *failing, "output_dir=failed", *few) == 1
     assert "RuntimeError: refused see ***" in (folder / "failed" / "evaluation" / "failures.txt").read_text()
     own = ["task=evaluate", "task.name=planted", "task.function=planted.task", "output_dir=mine"]
     assert run(monkeypatch, *asked, *own) == 0
