@@ -17,6 +17,7 @@ from daf.config.schemas.comparison import (
     DAFTournamentConfig,
     DAFVorConfig,
 )
+from daf.config.schemas.deployment import DAFDeploymentConfig, DAFSeasonConfig
 from daf.config.schemas.policies import DAFPolicyConfig, policy_from_text
 from daf.config.schemas.sweep import DAFObjectiveConfig, DAFParameterConfig, DAFSweepConfig
 from daf.config.schemas.training import (
@@ -36,6 +37,7 @@ __all__ = [
     "DAFBenchmarkConfig",
     "DAFComparisonConfig",
     "DAFConfig",
+    "DAFDeploymentConfig",
     "DAFEvaluationConfig",
     "DAFMissionConfig",
     "DAFObjectiveConfig",
@@ -43,6 +45,7 @@ __all__ = [
     "DAFParameterConfig",
     "DAFPartConfig",
     "DAFPolicyConfig",
+    "DAFSeasonConfig",
     "DAFSweepConfig",
     "DAFTaskConfig",
     "DAFTournamentConfig",
@@ -89,6 +92,7 @@ class DAFConfig(Schema):
     benchmark: DAFBenchmarkConfig
     ablation: DAFAblationConfig
     analysis: DAFAnalysisConfig
+    deployment: DAFDeploymentConfig
     tracking: DAFTrackingConfig
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig
