@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from daf.config import DAFConfig, daf_load_config
+from daf.execution import processes
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
+from tests.template import Template
 
 if TYPE_CHECKING:
     from selenium.webdriver.chrome.webdriver import WebDriver
@@ -40,6 +42,21 @@ TINY = (
     "evaluation.workers=1",
     "evaluation.cache=off",
 )
+
+
+@pytest.fixture(scope="session")
+def template() -> Iterator[Template]:
+    """What workers are forked from."""
+    own = Template()
+    yield own
+    own.close()
+
+
+@pytest.fixture(autouse=True)
+def _workers_start_soon(request: pytest.FixtureRequest, template: Template, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forks workers instead of starting them anew, but for those tests that are about their start."""
+    if request.node.get_closest_marker("real_workers") is None:
+        monkeypatch.setattr(processes, "Popen", template.popen)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,6 @@ import pkgutil
 import resource
 import select
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,6 +29,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
+from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, Literal
 
 from daf.bridge.imports import main_file, take_main_from
@@ -221,9 +221,9 @@ class _Worker:
             "initializer": initializer,
             "main": main_file(),
         }
-        self._process = subprocess.Popen(
+        self._process = Popen(
             [sys.executable, "-c", BOOT, json.dumps(options)],
-            stdin=subprocess.DEVNULL,
+            stdin=DEVNULL,
             stdout=self._log,
             stderr=self._log,
             env={**(os.environ if environment is None else environment), **ONE_THREAD},
@@ -259,13 +259,13 @@ class _Worker:
     def abort(self) -> str:
         """Ends a hanging process so that it leaves a traceback; returns that."""
         self._process.send_signal(signal.SIGABRT)
-        with suppress(subprocess.TimeoutExpired):
+        with suppress(TimeoutExpired):
             self._process.wait(ABORT_LIMIT_S)
         return f"The worker process was ended: no sign of life for {self._limit_s:g} s.\n{self._output()}"
 
     def describe_exit(self) -> str:
         """How a process ended that has closed its connection, and what it printed last."""
-        with suppress(subprocess.TimeoutExpired):
+        with suppress(TimeoutExpired):
             self._process.wait(ABORT_LIMIT_S)
         code = self._process.returncode
         how = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"

@@ -10,6 +10,8 @@ from daf.execution.in_process import InProcessExecutor
 from daf.execution.processes import ProcessExecutor
 from tests.execution import jobs
 
+pytestmark = pytest.mark.real_workers
+
 Make = Callable[..., Executor]
 TARGET = "tests.execution.jobs:perform"
 KINDS: dict[str, Make] = {

@@ -15,6 +15,8 @@ import pytest
 from daf.execution.executor import Event, JobDone, JobFailed
 from daf.execution.processes import ProcessExecutor
 
+pytestmark = pytest.mark.real_workers
+
 
 def pool(workers: int = 1, initializer: str | None = None) -> ProcessExecutor:
     return ProcessExecutor("tests.execution.jobs:perform", workers, initializer=initializer)
