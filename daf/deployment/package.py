@@ -13,6 +13,7 @@ from daf.deployment.archives import Member, size_at_most, write_tar_gz, write_zi
 from daf.deployment.contents import bundle_files
 from daf.deployment.metadata import METADATA_FILE, BundleMetadata
 from daf.deployment.results import DeploymentResult
+from daf.deployment.validations import note_packed
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
 from daf.records import PolicySpec
@@ -60,7 +61,9 @@ def daf_package_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
     members[METADATA_FILE] = Member.of(metadata.text())
     _check_size(key, members)
     bundle = _written(tracker.output_dir, f"{name}-{metadata.version}", members)
-    return _result(metadata, bundle, members)
+    result = _result(metadata, bundle, members)
+    note_packed(result.digest)
+    return result
 
 
 def bundle_name(text: str) -> str:

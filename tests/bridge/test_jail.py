@@ -191,7 +191,9 @@ print(libc.mount(b'tmpfs', b'/usr', b'tmpfs', 0, None), libc.umount2(b'/usr', 2)
 
 def test_it_does_not_end_its_warden(walls: frozenset[str]) -> None:
     needs(walls, PROCESSES)
-    found = jailed("import os, signal\nfor p in (os.getppid(), 1):\n  os.kill(p, 9) if p else None\nprint('still here')")
+    found = jailed(
+        "import os, signal\nfor p in (os.getppid(), 1):\n  os.kill(p, 9) if p else None\nprint('still here')"
+    )
     assert (found.returncode, found.output) == (0, b"still here\n")
 
 
