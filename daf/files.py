@@ -15,6 +15,11 @@ def user_cache(name: str) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / name
 
 
+def user_state(name: str) -> Path:
+    """``$XDG_STATE_HOME/daf/<name>``, with ``~/.local/state`` where that is not set: what must outlive a clearing."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "daf" / name
+
+
 @contextmanager
 def writing_whole(path: Path) -> Iterator[IO[bytes]]:
     """A file to be written by way of one beside it: a reader finds the old content, the new one or none, never half.
