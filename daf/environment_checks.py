@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from daf.auth_integration import RefusedTokenError, account_of, auth_problems, daf_get_auth_token
 from daf.bridge.bundles import exists
 from daf.bridge.mission_names import is_mission_file
 from daf.bridge.missions import why_unplayable
@@ -18,7 +19,7 @@ from daf.bridge.policies import brings_code
 from daf.config.held_out import held_out_problems
 from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
-from daf.errors import DAFConfigError, Problem
+from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
@@ -71,6 +72,7 @@ def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     found += EnvironmentCheckResult(tuple(tracking_problems(config.tracking.uri, config.tracking.experiment)))
     found += EnvironmentCheckResult((*task.problems(config), *(pool_problems(config) if _needs_pool(config) else ())))
     found += EnvironmentCheckResult(tuple(held_out_problems(config)) if task.trains(config) else ())
+    found += daf_check_auth(config) if task.needs_account else EnvironmentCheckResult()
     if found.passed:
         found += daf_check_mission_configs(config)
     return found + daf_check_policies(config) if found.passed else found
@@ -148,6 +150,22 @@ def daf_check_cuda_availability(config: DAFConfig) -> EnvironmentCheckResult:
     if exists:
         return EnvironmentCheckResult()
     return _error("device", f"torch finds no {config.device!r} here.", "Use device=auto or device=cpu.")
+
+
+def daf_check_auth(config: DAFConfig) -> EnvironmentCheckResult:
+    """The season's server must know whose the token is; that it cannot be asked just now is a warning.
+
+    Nothing is sent where there is no token, or where the server may not have it.
+    """
+    if errors := auth_problems(config):
+        return EnvironmentCheckResult(tuple(errors))
+    try:
+        account_of(config, daf_get_auth_token(config))
+    except RefusedTokenError as error:
+        return _error("tournament.season.login_server", f"{error}.")
+    except DAFError as error:
+        return EnvironmentCheckResult((), (f"{error}.",))
+    return EnvironmentCheckResult()
 
 
 def daf_check_mission_configs(config: DAFConfig) -> EnvironmentCheckResult:

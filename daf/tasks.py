@@ -81,6 +81,7 @@ class Task:
         named_after: the policies that the run's name shows.
         missions: what it plays. They are built before it starts, as is `mission` where it trains.
         problems: what else is wrong with a config. Cheap: no simulation, no network.
+        needs_account: whether it speaks to the season's server for its user, whom that must know before it starts.
         trains: whether it optimises `policy`, which then needs a network.
         decided_by: top-level keys of the config on which its objective depends; None is all of them. A sweep goes on
             with its study only while these are the same.
@@ -94,6 +95,7 @@ class Task:
     named_after: Callable[[DAFConfig], Sequence[DAFPolicyConfig]] = only_policy
     missions: Callable[[DAFConfig], Sequence[MissionSpec]] = mission_specs
     problems: Callable[[DAFConfig], Sequence[Problem]] = _no_problems
+    needs_account: bool = False
     trains: Callable[[DAFConfig], bool] = _never
     decided_by: frozenset[str] | None = None
     scored_by_sweeps: bool = False

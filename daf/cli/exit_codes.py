@@ -9,7 +9,7 @@ from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
 from daf.execution.interrupts import end_in_order, ended_by
 
 
-def exit_code(action: Callable[[], None]) -> int:
+def exit_code(action: Callable[[], None], program: str = "daf_run") -> int:
     """Runs an action and returns the process' exit code; what went wrong is printed on standard error."""
     try:
         with end_in_order():
@@ -22,18 +22,18 @@ def exit_code(action: Callable[[], None]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DAFError.exit_code
     except Exception as error:
-        return _print_error(error)
+        return _print_error(error, program)
     return 0
 
 
-def _print_error(error: Exception) -> int:
+def _print_error(error: Exception, program: str) -> int:
     # Only where something went wrong: they cost half of what `--help` takes.
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     if isinstance(error, DAFError | HydraException | OmegaConfBaseException):
-        print(f"daf_run: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, DAFError) else DAFConfigError.exit_code
     print("".join(traceback.format_exception(error)), file=sys.stderr)
-    print("daf_run: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
+    print(f"{program}: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
     return DAFError.exit_code

@@ -17,7 +17,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.files import write_whole
+from daf.files import user_state, write_whole
 from daf.records import digest
 from daf.tracking.deliver import KINDS, Entry, StoreAwayError, deliver, reason
 
@@ -30,8 +30,7 @@ _STATUSES = ("FINISHED", "FAILED", "KILLED")
 
 def state_dir(address: str) -> Path:
     """Where is noted what a store did not get; credentials in its address make no difference."""
-    root = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return root / "daf" / "undelivered" / digest(re.sub(r"(?<=://)[^/]*@", "", address))[:16]
+    return user_state("undelivered") / digest(re.sub(r"(?<=://)[^/]*@", "", address))[:16]
 
 
 class Keeper:
