@@ -3,7 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isclose
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from daf.bridge.bundles import Bundle, BundleError, read_bundle, read_member, unpacked
@@ -23,6 +25,8 @@ from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
 
 REWARD, LENGTH = "reward", "steps"
+#: Episodes of the same mission differ no more in length, where they end before its last step.
+SAME_LENGTH = 0.2
 #: What Python loads as code from a folder that is on its path, as CoGames puts a bundle's.
 CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 
@@ -84,7 +88,7 @@ def daf_validate_deployment(config: DAFConfig, tracker: Tracker) -> ValidationRe
             latency_ms=deployment.latency_ms,
             level=config.level,
             smoke=deployment.validation == "smoke",
-            recorded=_recorded(config, metadata, trial.steps),
+            recorded=_recorded(config, metadata, trial),
         ),
     )
     return _judged(config, tracker, path, digest, metadata, trial, checks)
@@ -123,7 +127,7 @@ def _is_trusted(config: DAFConfig, digest: str) -> bool:
     return config.deployment.bundle is None or policy.trust or digest in policy.trusted or was_packed_here(digest)
 
 
-def _recorded(config: DAFConfig, metadata: BundleMetadata | None, steps: int) -> Recorded:
+def _recorded(config: DAFConfig, metadata: BundleMetadata | None, trial: Trial) -> Recorded:
     """The bundle's own score, where it was measured on whole episodes of the configured mission."""
     if metadata is None:
         return Recorded(why_not=f"it has no {METADATA_FILE}")
@@ -133,8 +137,9 @@ def _recorded(config: DAFConfig, metadata: BundleMetadata | None, steps: int) ->
     found = {metric.name: metric for metric in metadata.metrics if metric.mission == mission}
     if REWARD not in found:
         return Recorded(why_not=f"it records no {REWARD} on {mission}")
-    if LENGTH in found and found[LENGTH].mean > steps:
-        return Recorded(why_not=f"its score is of episodes of {found[LENGTH].mean:g} steps, and these have {steps}")
+    steps = fmean([episode.steps or 0 for episode in trial.self_play])
+    if LENGTH in found and not isclose(found[LENGTH].mean, steps, rel_tol=SAME_LENGTH):
+        return Recorded(why_not=f"its score is of episodes of {found[LENGTH].mean:g} steps, and these have {steps:g}")
     return Recorded(metric=found[REWARD])
 
 
