@@ -2,7 +2,10 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 PARTIAL = ".partial"
 
@@ -12,8 +15,9 @@ def user_cache(name: str) -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / name
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
-    """Writes a file by way of one beside it, so that a reader finds the old content, the new one or none, never half.
+@contextmanager
+def writing_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file to be written by way of one beside it: a reader finds the old content, the new one or none, never half.
 
     The content is on the disk before the name points to it. A failed write leaves nothing behind.
 
@@ -23,10 +27,20 @@ def write_whole(path: Path, content: str | bytes) -> None:
     partial = path.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
     try:
         with partial.open("xb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Writes a file as `writing_whole` does.
+
+    Raises:
+        OSError: the folder is missing, read-only or full.
+    """
+    with writing_whole(path) as file:
+        file.write(content.encode() if isinstance(content, str) else content)

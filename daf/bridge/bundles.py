@@ -131,6 +131,18 @@ def read_bundle(path: Path) -> Bundle:
     )
 
 
+def read_member(path: Path, name: str) -> bytes | None:
+    """A small file of a bundle, without running or unpacking anything; None where it holds none of that name.
+
+    Raises:
+        BundleError: damaged or not sound, or the file is larger than `MOST_SPEC_BYTES`.
+    """
+    with _explained(path):
+        if path.is_dir():
+            return _limited((path / name).open("rb"), name) if (path / name).is_file() else None
+        return _names_in_archive(path, name)[1]
+
+
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
     """Says in a sentence why a bundle cannot be read: archives fail in dozens of ways."""
@@ -190,22 +202,22 @@ def _names_in_folder(folder: Path) -> tuple[list[str], bytes | None]:
     return names, _limited((folder / SPEC_FILE).open("rb"))
 
 
-def _limited(file: IO[bytes]) -> bytes:
+def _limited(file: IO[bytes], name: str = SPEC_FILE) -> bytes:
     with file:
         text = file.read(MOST_SPEC_BYTES + 1)
     if len(text) > MOST_SPEC_BYTES:
-        raise BundleError(f"its {SPEC_FILE} is larger than {MOST_SPEC_BYTES:,} bytes.")
+        raise BundleError(f"its {name} is larger than {MOST_SPEC_BYTES:,} bytes.")
     return text
 
 
-def _names_in_archive(archive: Path) -> tuple[list[str], bytes | None]:
-    """Names of all files in an archive, and the text of its spec."""
+def _names_in_archive(archive: Path, wanted: str = SPEC_FILE) -> tuple[list[str], bytes | None]:
+    """Names of all files in an archive, and the content of the one that is wanted."""
     names, text = [], None
     with _members(archive) as members:
         for name, file in members:
             names.append(name)
-            if name == SPEC_FILE:
-                text = _limited(file)
+            if name == wanted:
+                text = _limited(file, wanted)
     return names, text
 
 

@@ -135,11 +135,12 @@ def _files_of(name: str, *, even_installed: bool) -> set[Path]:
     if found is None or _is_unpacked(Path(found.origin or "")):  # a bundle's digest covers it
         return set()
     places = [Path(place) for place in found.submodule_search_locations or (found.origin or "no file",)]
-    counted = [place for place in places if even_installed or not _is_installed(place)]
+    counted = [place for place in places if even_installed or not is_installed(place)]
     return {path for place in counted for path in (files_below(place) if place.is_dir() else [place]) if path.is_file()}
 
 
-def _is_installed(path: Path) -> bool:
+def is_installed(path: Path) -> bool:
+    """Whether a file or folder belongs to an installed package."""
     return not {"site-packages", "dist-packages"}.isdisjoint(path.parts)
 
 
@@ -185,7 +186,7 @@ def _resolved(spec: PolicySpec) -> _Resolved:
     if weights is not None and is_bundle(weights):
         return _from_bundle(read_bundle(weights), class_path, spec)
     policy_class(class_path)
-    return _Resolved(_cogames_spec(class_path, weights and _weights_file(weights), spec.init_kwargs))
+    return _Resolved(_cogames_spec(class_path, weights and weights_file(weights), spec.init_kwargs))
 
 
 def _cogames_spec(class_path: str, data: Path | None, init_kwargs: Mapping[str, Any]) -> "CogamesPolicySpec":
@@ -195,7 +196,13 @@ def _cogames_spec(class_path: str, data: Path | None, init_kwargs: Mapping[str, 
     return CogamesPolicySpec(class_path=class_path, data_path=data_path, init_kwargs=dict(init_kwargs))
 
 
-def _weights_file(weights: Path) -> Path:
+def weights_file(weights: Path) -> Path:
+    """The file itself, or the newest model in a checkpoint folder.
+
+    Raises:
+        FileNotFoundError: the folder holds none.
+        ValueError: it is no regular file.
+    """
     if weights.is_dir():
         models = sorted(weights.glob("model_*.pt"))
         if not models:
@@ -212,7 +219,7 @@ def _from_bundle(bundle: Bundle, class_path: str, spec: PolicySpec) -> _Resolved
         raise ValueError(
             f"{bundle.path} holds a {stored}, not a {class_path}; set policy.class_path={bundle.class_path} to match."
         )
-    foreign = _is_foreign(bundle)
+    foreign = is_foreign(bundle)
     if foreign or bundle.setup_script:
         _check_trust(bundle, spec)
     folder = unpacked(bundle, run_setup=bundle.setup_script is not None)
@@ -225,7 +232,7 @@ def _from_bundle(bundle: Bundle, class_path: str, spec: PolicySpec) -> _Resolved
     return _Resolved(_cogames_spec(stored, data, {**bundle.init_kwargs, **spec.init_kwargs}), code)
 
 
-def _is_foreign(bundle: Bundle) -> bool:
+def is_foreign(bundle: Bundle) -> bool:
     """Whether a bundle's class is neither CoGames' own nor, in a folder, one that Python can import anyway."""
     if is_cogames_own(bundle.class_path) and full_class_path(bundle.class_path) in registered_policies().values():
         return False
@@ -262,7 +269,7 @@ def brings_code(spec: PolicySpec) -> bool:
         ValueError: the bundle is not sound.
     """
     weights = Path(spec.weights).expanduser() if spec.weights is not None else None
-    return weights is not None and is_bundle(weights) and _is_foreign(read_bundle(weights))
+    return weights is not None and is_bundle(weights) and is_foreign(read_bundle(weights))
 
 
 def policy_digest(spec: PolicySpec) -> str:

@@ -1,0 +1,140 @@
+"""`task=package`: a policy as a bundle that CoGames and DAF load, in always the same bytes."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from daf.bridge.bundles import SPEC_FILE
+from daf.bridge.sources import PolicyParts, policy_files
+from daf.config.missions import mission_specs
+from daf.config.schemas import DAFConfig, DAFPolicyConfig
+from daf.deployment.archives import Member, size_at_most, write_tar_gz, write_zip
+from daf.deployment.contents import bundle_files
+from daf.deployment.metadata import METADATA_FILE, BundleMetadata
+from daf.deployment.results import DeploymentResult
+from daf.errors import DAFConfigError, DAFError, Problem
+from daf.execution.loading import has_network
+from daf.records import PolicySpec
+from daf.results import ResultTable
+from daf.tasks import KeyedPolicy, Task
+from daf.tracking.provenance import package_versions
+from daf.tracking.tracker import Tracker
+
+#: CoGames downloads nothing larger (mettagrid.runner.episode_runner).
+MOST_BYTES = 500 * 2**20
+
+
+def packed_policy(config: DAFConfig) -> KeyedPolicy:
+    """The policy that is packed, with the key that names it: `deployment.policy`, or `policy`."""
+    asked = config.deployment.policy
+    return ("policy", config.policy) if asked is None else ("deployment.policy", asked)
+
+
+def daf_package_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
+    """Packs `deployment.policy` (or `policy`) as ``<name>-<version>.zip`` and ``.tar.gz`` into the output folder.
+
+    The same policy, config and versions give the same bytes on any day and from any folder.
+
+    Raises:
+        DAFConfigError: the policy does not load, or a file of it cannot be packed; nothing was written.
+        DAFError: the folder does not take the files, or one changed meanwhile; no half of a bundle is left.
+    """
+    key, policy = packed_policy(config)
+    spec = policy.spec()
+    parts = _loadable_parts(config, key, spec)
+    files = bundle_files(config, key, parts)
+    name = config.deployment.name or bundle_name(spec.name)
+    try:
+        members = {name: Member.of(path) for name, path in files.items()}
+        members[SPEC_FILE] = Member.of(_spec_text(key, parts))
+    except OSError as error:
+        raise DAFError(f"a file of the policy cannot be read: {error}") from error
+    metadata = BundleMetadata(
+        name=name,
+        version=config.deployment.version,
+        class_path=parts.class_path,
+        files={name: member.digest for name, member in members.items()},
+        versions=package_versions(),
+    )
+    members[METADATA_FILE] = Member.of(metadata.text())
+    _check_size(key, members)
+    bundle = _written(tracker.output_dir, f"{name}-{metadata.version}", members)
+    return _result(metadata, bundle, members)
+
+
+def bundle_name(text: str) -> str:
+    """A display name as a name of bundles: letters, digits, - and _."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", text).strip("-_")[:100] or "policy"
+
+
+def _loadable_parts(config: DAFConfig, key: str, spec: PolicySpec) -> PolicyParts:
+    """What the policy is made of, once it is known that its class can be imported and its weights fit.
+
+    Raises:
+        DAFConfigError: it cannot, or they do not.
+    """
+    try:
+        has_network(mission_specs(config)[0], spec)
+        return policy_files(spec)
+    except Exception as error:  # a policy is anybody's code
+        raise DAFConfigError([Problem(key, f"{spec.class_path} cannot be packed: {error}")]) from error
+
+
+def _spec_text(key: str, parts: PolicyParts) -> bytes:
+    """``policy_spec.json`` as CoGames reads it."""
+    spec = {
+        "class_path": parts.class_path,
+        "data_path": parts.data_path,
+        "init_kwargs": parts.init_kwargs,
+        "setup_script": None,
+    }
+    try:
+        return (json.dumps(spec, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    except (TypeError, ValueError) as error:
+        what = f"cannot be written as JSON: {error}."
+        raise DAFConfigError([Problem(f"{key}.init_kwargs", what)]) from error
+
+
+def _check_size(key: str, members: Mapping[str, Member]) -> None:
+    if (size := size_at_most(members)) > MOST_BYTES:
+        what = f"the bundle would have {size / 2**20:,.0f} MiB, and CoGames takes {MOST_BYTES / 2**20:,.0f} at most."
+        raise DAFConfigError([Problem(key, what)])
+
+
+def _written(folder: Path, stem: str, members: Mapping[str, Member]) -> Path:
+    """Both archives; returns the zip."""
+    bundle, other = folder / f"{stem}.zip", folder / f"{stem}.tar.gz"
+    try:
+        write_zip(bundle, members)
+        write_tar_gz(other, members)
+    except BaseException as error:
+        bundle.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise DAFError(f"{folder} does not take the bundle: {error.strerror or error}") from error
+        raise
+    return bundle
+
+
+def _result(metadata: BundleMetadata, bundle: Path, members: Mapping[str, Member]) -> DeploymentResult:
+    rows = tuple((name, f"{member.size:,}", member.digest) for name, member in sorted(members.items()))
+    return DeploymentResult(
+        tables=(ResultTable(f"Bundle {metadata.name} {metadata.version}", ("file", "bytes", "SHA-256"), rows),),
+        notes=(f"Play it: task=evaluate evaluation.policies=[{bundle}]",),
+        name=metadata.name,
+        version=metadata.version,
+        digest=Member.of(bundle).digest,
+        bundle=bundle,
+        location=str(bundle),
+    )
+
+
+def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+    return [packed_policy(config)]
+
+
+def _named_after(config: DAFConfig) -> list[DAFPolicyConfig]:
+    return [packed_policy(config)[1]]
+
+
+PACKAGE = Task(name="package", run=daf_package_policy, policies=_policies, named_after=_named_after)
