@@ -1,0 +1,37 @@
+"""A deployed policy as MLflow loads it: `mlflow.pyfunc.load_model("models:/name@champion").predict(episodes)`.
+
+MLflow copies this file beside the bundle and runs it on loading. It holds nothing of the policy: that is in the bundle.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlflow.models import set_model
+from mlflow.pyfunc import PythonModel
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow.pyfunc import PythonModelContext
+
+
+class ServedPolicy(PythonModel):  # type: ignore[misc]
+    """Plays the bundle's policy alone, all agents of a team.
+
+    Its own code runs only where the model was loaded with `model_config={"trust": True}`.
+    """
+
+    def load_context(self, context: "PythonModelContext") -> None:
+        """Finds the bundle; nothing of it runs."""
+        self._bundle = Path(context.artifacts["bundle"])
+        self._trust = bool(context.model_config.get("trust"))
+
+    def predict(
+        self, context: "PythonModelContext", model_input: "pd.DataFrame", params: dict[str, Any] | None = None
+    ) -> "pd.DataFrame":
+        """One episode a row: see `daf.deployment.signature`."""
+        from daf.deployment.signature import play
+
+        return play(self._bundle, model_input, trust=self._trust)
+
+
+set_model(ServedPolicy())
