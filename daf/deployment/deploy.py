@@ -71,9 +71,10 @@ def _moved(target: Target, seen: Use, version: str, tracker: Tracker) -> bool:
 
 
 def make_move(target: Target, seen: Use, move: Move, tracker: Tracker) -> None:
-    """Moves the alias, and lets this run say what moved from where to where and why."""
+    """Moves the alias, and lets a run say what moved from where to where and why."""
     target.move(seen, move)
-    tracker.set_tags(move_tags(target, move))
+    if target.kind != "registry":  # whose history the runs are: it has written it already
+        tracker.set_tags(move_tags(target, move))
 
 
 def _notes(target: Target, uploaded: bool, moved: bool, metadata: BundleMetadata) -> list[str]:

@@ -149,7 +149,8 @@ def _play(
             return None
         names, mission_names = [policy.name for policy in policies], [mission.name for mission in missions]
         scores = paired_scores(played.records, played.failures, names, mission_names, config.comparison.metric)
-        judgement = judge(*scores.values, margin=config.deployment.margin, level=config.comparison.level)
+        new, champion = scores.values
+        judgement = judge(new, champion, margin=config.deployment.margin, level=config.comparison.level)
         tracker.log_metrics({"gate/difference": judgement.difference.value}, step=first + count)
         if judgement.decision != "undecided" or played.failures:
             break

@@ -9,8 +9,10 @@ alias itself proves or disproves.
 
 import contextlib
 import logging
+import os
 import shutil
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,14 +25,13 @@ from daf.deployment.moves import Move, Use, version_key
 from daf.deployment.targets import MOVE, check_same, file_sha256, move_tags, moved_meanwhile
 from daf.errors import DAFError
 from daf.tracking.addresses import sqlite_file
+from daf.tracking.begin import new_run
 from daf.tracking.deliver import reason
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
-
-log = logging.getLogger(__name__)
 
 VERSION, DIGEST, FILE = "daf.version", "daf.digest", "daf.bundle"
 LOCK = ".daf-registry.lock"
@@ -50,6 +51,8 @@ class RegistryTarget:
         self.alias = alias
         self._tracker = tracker
         self._client = tracker.client
+        # One file does not need a bar.
+        os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
     def versions(self) -> dict[str, str]:
         found = self._numbered()
@@ -84,9 +87,9 @@ class RegistryTarget:
             if now.revision != seen.revision:
                 raise moved_meanwhile(self, seen, now, move)
             self._settle(now)
-            self._note(move, "planned")
+            run_id = self._planned(move)
             self._client.set_registered_model_alias(self.name, self.alias, number)
-            self._client.set_tag(self._tracker.run_id, f"{MOVE}.state", "made")
+            self._client.set_tag(run_id, f"{MOVE}.state", "made")
 
     def fetch(self, version: str, folder: Path) -> Path:
         found = self._numbered().get(version)
@@ -189,15 +192,25 @@ class RegistryTarget:
     def _settle(self, now: Use) -> None:
         """Marks the last move as made where its process ended before it could."""
         for run in _made(self._moves(), now.version)[-1:]:
-            self._client.set_tag(run.info.run_id, f"{MOVE}.state", "made")
+            if run.data.tags[f"{MOVE}.state"] != "made":
+                self._client.set_tag(run.info.run_id, f"{MOVE}.state", "made")
 
-    def _note(self, move: Move, state: str) -> None:
-        """Written here and now: the tracker would deliver it later."""
+    def _planned(self, move: Move) -> str:
+        """Writes down what is about to move, here and now (the tracker would deliver it later); returns the run's id.
+
+        It is this run, unless that has moved the alias before: then one of its own below it.
+        """
         from mlflow.entities import RunTag
 
-        tags = {**move_tags(self, move), f"{MOVE}.time_ns": str(time.time_ns()), f"{MOVE}.state": state}
-        own = [RunTag(key, value) for key, value in tags.items()]
-        self._client.log_batch(self._tracker.run_id, tags=own)
+        run_id = self._tracker.run_id
+        if run_id in {run.info.run_id for run in self._moves()}:
+            name = f"{self.name} {self.alias} to {move.after}"
+            parent = {"mlflow.parentRunId": run_id}
+            run_id = new_run(self._client, self._tracker.experiment_id, name, parent)
+            self._client.set_terminated(run_id)
+        tags = {**move_tags(self, move), f"{MOVE}.time_ns": str(time.time_ns()), f"{MOVE}.state": "planned"}
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        return run_id
 
 
 def _made(runs: "list[Run]", version: str | None) -> "list[Run]":
@@ -234,18 +247,32 @@ def save_model(bundle: Path, metadata: BundleMetadata, folder: Path) -> str:
     staged.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(bundle, staged)
     try:
-        pyfunc.save_model(
-            folder,
-            python_model=str(Path(__file__).with_name("served_policy.py")),
-            artifacts={"bundle": str(staged)},
-            signature=signature.signature(),
-            pip_requirements=[f"daf=={__version__}"],
-            model_config={"trust": False},
-            metadata={"name": metadata.name, "version": metadata.version},
-        )
+        with _calm():
+            pyfunc.save_model(
+                folder,
+                python_model=str(Path(__file__).with_name("served_policy.py")),
+                artifacts={"bundle": str(staged)},
+                signature=signature.signature(),
+                pip_requirements=[f"daf=={__version__}"],
+                model_config={"trust": False},
+                metadata={"name": metadata.name, "version": metadata.version},
+            )
     finally:
         shutil.rmtree(staged.parent, ignore_errors=True)
     return file
+
+
+@contextlib.contextmanager
+def _calm() -> Iterator[None]:
+    """MLflow advises on what was decided here, and looks for a pip that nobody needs."""
+    logger = logging.getLogger("mlflow.utils.environment")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(record=True):
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager
