@@ -246,9 +246,7 @@ class HttpTarget:
         try:
             answer = json.loads(body or b"{}")
         except ValueError as error:
-            raise DAFError(
-                f"{self._url} does not keep the contract: it answers with something else than JSON"
-            ) from error
+            raise DAFError(f"{self._url} does not keep the contract: its answer is no JSON") from error
         return answer if isinstance(answer, dict) else {}
 
     def _refuse(self, response: httpx.Response, body: bytes) -> None:
