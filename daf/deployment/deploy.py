@@ -49,10 +49,11 @@ def _read(bundle: Path) -> BundleMetadata:
 
 
 def _check_validated(config: DAFConfig, bundle: Path, digest: str) -> None:
-    if not config.deployment.unvalidated and not passed_validation(digest):
+    level = config.deployment.validation
+    if not config.deployment.unvalidated and not passed_validation(digest, level):
         raise DAFError(
-            f"{bundle} has not passed a validation here. Run task=validate deployment.bundle={bundle}, or deploy it as "
-            "it is with deployment.unvalidated=true"
+            f"{bundle} has passed no {level} validation here. Run task=validate deployment.bundle={bundle}, or deploy "
+            "it as it is with deployment.unvalidated=true"
         )
 
 
