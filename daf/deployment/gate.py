@@ -16,6 +16,7 @@ from daf.deployment.guard_rails import Checked, check_guard_rails, guard_rail_pr
 from daf.deployment.package import packed_policy
 from daf.deployment.rollback import bundle_trust, deployed_name
 from daf.deployment.signature import bundled_policy
+from daf.deployment.watching import watched_difference
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
@@ -29,8 +30,8 @@ from daf.visualization.text import estimate_cells, interval_heading, interval_te
 if TYPE_CHECKING:
     from daf.statistics import Estimate
 
-#: The test asks on which side of the margin the difference lies; that it lies on it is no answer.
-ON_THE_MARGIN = 1e-12
+#: Episodes of a mission with equal scores after which two policies count as the same.
+SAME = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,20 +114,14 @@ def judge(
 ) -> Judgement:
     """Whether the new policy's mean is lower by at most `margin`, on what was played so far; (M, E) scores each.
 
-    Non-inferiority as a test of the difference shifted by the margin. It may be asked after every round: the chance of
-    ever calling a policy ``as good`` whose mean is lower by more, or ``worse`` whose mean is not, is at most 1 -
-    `level`. The same scores in every episode are ``as good``.
+    It may be asked after every round: the chance of ever calling a policy ``as good`` whose mean is lower by more, or
+    ``worse`` whose mean is not, is at most 1 - `level`. The same scores in all of `SAME` episodes are ``as good``.
     """
-    from daf.statistics import sequential_comparison
-
-    first, second = np.asarray(new, dtype=float), np.asarray(champion, dtype=float)
-    state = sequential_comparison([first + margin, second], ("new", "champion"), margin=ON_THE_MARGIN, level=level)
-    (pair,) = state.pairs
-    words = {"first higher": "as good", "identical": "as good", "second higher": "worse"}
-    value, interval = pair.difference.value - margin, pair.difference.interval
-    if interval:
-        interval = replace(interval, low=interval.low - margin, high=interval.high - margin)
-    return Judgement(words.get(pair.decision, "undecided"), replace(pair.difference, value=value, interval=interval))
+    difference = watched_difference(new, champion, level=level)
+    interval, apart = difference.interval, np.asarray(new) - np.asarray(champion)
+    if (interval and interval.low >= -margin) or (not apart.any() and apart.shape[1] >= SAME):
+        return Judgement("as good", difference)
+    return Judgement("worse" if interval and interval.high < -margin else "undecided", difference)
 
 
 def _play(

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from daf.bridge.missions import mission_digest
 from daf.comparison import paired_scores
@@ -21,6 +20,7 @@ from daf.deployment.rollback import bundle_trust, deployed_name
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
 from daf.deployment.signature import bundled_policy
 from daf.deployment.targets import file_sha256
+from daf.deployment.watching import watched_difference
 from daf.episodes.plans import plan_episodes
 from daf.episodes.played import Played, failure_notes, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -32,9 +32,6 @@ from daf.visualization.text import estimate_cells, interval_heading, interval_te
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
-
-#: The test asks on which side of the recorded score the mean lies; that it lies on it is no answer.
-ON_THE_SCORE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -161,19 +158,14 @@ def judge(scores: Sequence[float], recorded: Recorded, level: float) -> Look:
 
     `scores`: one a seed, the mean over missions, in the order played.
     """
-    from daf.statistics import sequential_comparison
-
     alpha = (1 - level) / 2
     floor = recorded.at_least(alpha)
-    values = np.asarray(scores, dtype=float)
-    pairs = np.stack([values, np.full_like(values, floor)])[:, None, :]
-    state = sequential_comparison(pairs, ("now", "recorded"), margin=ON_THE_SCORE, level=1 - alpha)
-    (pair,) = state.pairs
-    value, interval = pair.difference.value + floor, pair.difference.interval
+    above = watched_difference([scores], [[floor] * len(scores)], level=1 - alpha)
+    interval = above.interval
     if interval:
         interval = replace(interval, low=interval.low + floor, high=interval.high + floor)
-    mean = replace(pair.difference, value=value, interval=interval)
-    return Look(pair.decision == "second higher", mean, floor)
+    mean = replace(above, value=above.value + floor, interval=interval)
+    return Look(interval is not None and interval.high < floor, mean, floor)
 
 
 def recorded_score(config: DAFConfig, metadata: BundleMetadata, missions: Sequence[MissionSpec]) -> Recorded:
@@ -184,7 +176,7 @@ def recorded_score(config: DAFConfig, metadata: BundleMetadata, missions: Sequen
         DAFError: it says nothing of the metric, or nothing with an interval.
     """
     metric = config.comparison.metric
-    found = {each.mission: each for each in metadata.metrics if each.name == metric}
+    found = {each.mission_digest: each for each in metadata.metrics if each.name == metric}
     what = f"{metadata.name} {metadata.version}"
     if not found:
         known = ", ".join(dict.fromkeys(each.name for each in metadata.metrics)) or "no metric"
@@ -192,40 +184,29 @@ def recorded_score(config: DAFConfig, metadata: BundleMetadata, missions: Sequen
             f"the bundle of {what} records no {metric}, but {known}, so that nothing can be called a drop. Pack a "
             "policy from a run that was evaluated, or name another comparison.metric"
         )
-    names = [mission.name for mission in missions]
-    if missing := [name for name in names if name not in found]:
-        hint = f"Write evaluation.missions=[{','.join(found)}]."
-        raise DAFConfigError([Problem("evaluation.missions", f"{what} has no score on {', '.join(missing)}.", hint)])
-    if problems := _played_otherwise(config, metadata):
-        raise DAFConfigError(problems)
-    parts = [_standard_error(each, what) for each in (found[name] for name in names)]
+    keys = {mission_digest(mission): mission.name for mission in missions}
+    if missing := [name for key, name in keys.items() if key not in found]:
+        measured = ", ".join(each.mission for each in found.values())
+        problem = f"{what} has no score on {', '.join(missing)} as it is configured here, but on {measured}."
+        hint = "Give the mission, its max_steps, cogs and variants as they were when it was measured."
+        raise DAFConfigError([Problem("mission", problem, hint)])
+    parts = [found[key] for key in keys]
     return Recorded(
-        mean=sum(found[name].mean for name in names) / len(names),
-        error=sqrt(sum(error**2 for error in parts)) / len(parts),
-        freedom=min(len(found[name].seeds) for name in names) - 1,
+        mean=fmean(part.mean for part in parts),
+        error=sqrt(sum(_standard_error(part, what) ** 2 for part in parts)) / len(parts),
+        freedom=min(len(part.seeds) for part in parts) - 1,
     )
 
 
 def _standard_error(metric: BundleMetric, what: str) -> float:
     from scipy import stats
 
-    if metric.low is None or len(metric.seeds) < 2:
+    if len(metric.seeds) > 1 and metric.low is None:  # the same in every episode
+        return 0.0
+    if metric.low is None:
         raise DAFError(f"the bundle of {what} records {metric.name} of a single episode: that tells of no drop")
     quantile = float(stats.t.isf((1 - metric.level) / 2, len(metric.seeds) - 1))
     return (metric.mean - metric.low) / quantile
-
-
-def _played_otherwise(config: DAFConfig, metadata: BundleMetadata) -> list[Problem]:
-    """Keys of the mission that differ from those of the recorded score."""
-    now = config.model_dump(mode="json", include={"mission", "variant"})
-    problems = []
-    for section, keys in now.items():
-        recorded = metadata.config.get(section) or {}
-        for key, value in keys.items():
-            if key != "name" and key in recorded and recorded[key] != value:
-                what = f"is {value}, and the recorded score is of {recorded[key]}."
-                problems.append(Problem(f"{section}.{key}", what, f"Write {section}.{key}={recorded[key]}."))
-    return problems
 
 
 def _first_seed(config: DAFConfig, metadata: BundleMetadata, before: Series) -> int:
