@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from daf.comparison import paired_scores
 from daf.config.missions import mission_specs
@@ -109,9 +110,7 @@ def daf_gate_policy(config: DAFConfig, tracker: Tracker) -> GateResult:
     )
 
 
-def judge(
-    new: Sequence[Sequence[float]], champion: Sequence[Sequence[float]], margin: float, level: float
-) -> Judgement:
+def judge(new: ArrayLike, champion: ArrayLike, *, margin: float, level: float) -> Judgement:
     """Whether the new policy's mean is lower by at most `margin`, on what was played so far; (M, E) scores each.
 
     It may be asked after every round: the chance of ever calling a policy ``as good`` whose mean is lower by more, or

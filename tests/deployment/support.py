@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 
 import uvicorn
@@ -15,6 +16,9 @@ from daf.bridge.catalogue import catalogue
 from daf.deployment.archives import Member, write_zip
 from daf.deployment.metadata import METADATA_FILE, BundleMetadata, BundleMetric
 from daf.deployment.targets import file_sha256
+
+#: By its name, since mypy reads the examples as the scripts that they are.
+policy_server = import_module("examples.policy_server")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,7 @@ from daf.deployment.validations import record_validation
 from daf.errors import DAFConfigError, DAFError
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
-from examples import policy_server
-from tests.deployment.support import made_bundle, serving
+from tests.deployment.support import made_bundle, policy_server, serving
 
 Load = Callable[..., DAFConfig]
 Run = Callable[..., tuple[DeploymentResult, str]]

@@ -23,8 +23,7 @@ from daf.deployment.http import HttpTarget, content_digest
 from daf.deployment.moves import Move, Use
 from daf.deployment.targets import MovedMeanwhileError
 from daf.errors import DAFError
-from examples import policy_server
-from tests.deployment.support import Line, Made, made_bundle, serving
+from tests.deployment.support import Line, Made, made_bundle, policy_server, serving
 
 TOKEN = "a-token-that-nobody-may-see"
 LARGE = 400_000
@@ -357,7 +356,7 @@ def test_an_answer_that_breaks_the_contract_is_told(target: HttpTarget, server: 
 
 
 def test_the_server_starts_with_one_command(tmp_path: Path) -> None:
-    root = Path(policy_server.__file__).parents[1]
+    root = Path(str(policy_server.__file__)).parents[1]
     environment = {name: value for name, value in os.environ.items() if name != "DAF_DEPLOYMENT_TOKEN"}
     command = [sys.executable, "examples/policy_server.py", "--folder", str(tmp_path / "kept"), "--port"]
     refused = subprocess.run(

@@ -6,26 +6,28 @@ import pytest
 
 from daf.deployment.moves import Kind, Move, Use, next_free, previous_version, version_key
 
+Step = tuple[Kind, str | None, str]
 
-def moves(*steps: tuple[Kind, str | None, str]) -> tuple[Move, ...]:
+
+def moves(*steps: Step) -> tuple[Move, ...]:
     return tuple(Move(kind=kind, before=before, after=after, why="") for kind, before, after in steps)
 
 
-THREE = (("deploy", None, "1.0.0"), ("deploy", "1.0.0", "1.1.0"), ("deploy", "1.1.0", "1.2.0"))
+THREE: tuple[Step, ...] = (("deploy", None, "1.0.0"), ("deploy", "1.0.0", "1.1.0"), ("deploy", "1.1.0", "1.2.0"))
 
 
 def test_twice_in_a_row_goes_back_two_versions() -> None:
     assert previous_version(Use("1.2.0", moves(*THREE))) == "1.1.0"
-    once = (*THREE, ("rollback", "1.2.0", "1.1.0"))
+    once: tuple[Step, ...] = (*THREE, ("rollback", "1.2.0", "1.1.0"))
     assert previous_version(Use("1.1.0", moves(*once))) == "1.0.0"
-    twice = (*once, ("rollback", "1.1.0", "1.0.0"))
+    twice: tuple[Step, ...] = (*once, ("rollback", "1.1.0", "1.0.0"))
     assert previous_version(Use("1.0.0", moves(*twice))) is None
-    again = (*twice, ("deploy", "1.0.0", "1.3.0"))
+    again: tuple[Step, ...] = (*twice, ("deploy", "1.0.0", "1.3.0"))
     assert previous_version(Use("1.3.0", moves(*again))) == "1.0.0"
 
 
 def test_a_version_that_came_back_by_deployment_goes_back_to_the_one_before_that() -> None:
-    back = (*THREE, ("deploy", "1.2.0", "1.0.0"))
+    back: tuple[Step, ...] = (*THREE, ("deploy", "1.2.0", "1.0.0"))
     assert previous_version(Use("1.0.0", moves(*back))) == "1.2.0"
     assert previous_version(Use("1.2.0", moves(*back, ("rollback", "1.0.0", "1.2.0")))) == "1.1.0"
 
