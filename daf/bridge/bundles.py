@@ -317,7 +317,7 @@ def unpacked(bundle: Bundle, *, run_setup: bool) -> Path:
             raise BundleError(f"{bundle.path} has a setup script. Pack the folder as a .zip: it runs from there.")
         return bundle.path
     setup = bundle.setup_script if run_setup else None
-    cache = _private(bundles_folder())
+    cache = private_folder(bundles_folder())
     with _explained(bundle.path), bundle.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = cache / (f"{digest}-ready" if setup else digest)
@@ -328,7 +328,12 @@ def unpacked(bundle: Bundle, *, run_setup: bool) -> Path:
     return folder
 
 
-def _private(folder: Path) -> Path:
+def private_folder(folder: Path) -> Path:
+    """Makes a folder that is this user's alone, if it is not there.
+
+    Raises:
+        BundleError: it is there, and others can read or write it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_mine(folder):
         raise BundleError(f"{folder} is not yours alone. Remove it, or make it yours with mode 0700.")
