@@ -16,6 +16,7 @@ from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
 from daf.statistics.groups import letter_groups
+from daf.statistics.power import EpisodesNeeded, Need, TrainingsNeeded, episodes_needed, trainings_needed
 from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
@@ -38,8 +39,10 @@ __all__ = [
     "AlgorithmSummary",
     "Comparison",
     "Effect",
+    "EpisodesNeeded",
     "Estimate",
     "Interval",
+    "Need",
     "PairResult",
     "PairedScores",
     "PerformanceProfiles",
@@ -47,11 +50,13 @@ __all__ = [
     "SequentialPair",
     "Summary",
     "TestResult",
+    "TrainingsNeeded",
     "algorithm_pairs",
     "compare",
     "compare_algorithms",
     "compare_two",
     "crossed_mean",
+    "episodes_needed",
     "fixed_sample_size",
     "letter_groups",
     "mean_with_interval",
@@ -60,4 +65,5 @@ __all__ = [
     "reliability",
     "score_profiles",
     "sequential_comparison",
+    "trainings_needed",
 ]
