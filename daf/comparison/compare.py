@@ -18,7 +18,7 @@ from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
 from daf.errors import DAFConfigError, Problem
 from daf.execution.loading import offers_network
-from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.records import EpisodeRecord
 from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
@@ -71,13 +71,11 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyCompariso
         DAFConfigError: fewer than two policies.
         DAFError: there is no seed that every policy finished.
     """
-    if _entrants(config) < 2:
+    if entrants(config) < 2:
         raise DAFConfigError([TOO_FEW_POLICIES])
     if config.comparison.trainings:
         return compare_trained(config, tracker)
-    policies = unique_names([policy.spec() for policy in config.comparison.policies])
-    warn_about_untrained(policies, tracker)
-    played = _play(config, policies, mission_specs(config), tracker)
+    played = play_policies(config, tracker, "comparison")
     return conclude(config.comparison, played, tracker)
 
 
@@ -126,13 +124,20 @@ def comparison_findings(options: DAFComparisonConfig, played: Played) -> Compari
     )
 
 
-def _play(
-    config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec], tracker: Tracker
-) -> Played:
-    """Plays the fixed number of episodes, or rounds until the statistics say stop; all plans of a round in one call."""
+def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
+    """Plays the fixed number of episodes, or rounds until the statistics say stop; all plans of a round in one call.
+
+    Args:
+        folder: where the episodes are kept, below the output folder and with the run.
+
+    Raises:
+        DAFError: there is no seed that every policy finished.
+    """
     from daf.statistics import sequential_comparison
 
-    options = config.comparison
+    options, missions = config.comparison, mission_specs(config)
+    policies = unique_names([policy.spec() for policy in options.policies])
+    warn_about_untrained(policies, tracker)
     names, mission_names = [p.name for p in policies], [m.name for m in missions]
     records: list[EpisodeRecord] = []
     failures: list[EpisodeFailure] = []
@@ -140,11 +145,11 @@ def _play(
         evaluation = config.evaluation.model_copy(update={"seed": config.evaluation.seed + first, "episodes": count})
         part = config.model_copy(update={"evaluation": evaluation})
         plans = [plan for policy in policies for mission in missions for plan in plan_episodes(part, mission, policy)]
-        played = play_with_progress(part, plans, "comparison")
+        played = play_with_progress(part, plans, folder)
         records += played.records
         failures += played.failures
         # Before anything is computed: what was played is kept, whatever happens later.
-        log_episodes(tracker, "comparison", records, failures)
+        log_episodes(tracker, folder, records, failures)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
         if options.margin is None or options.stopping == "fixed":
             return Played(records, failures, scores, None)
@@ -192,24 +197,27 @@ TOO_FEW_POLICIES = Problem(
 )
 
 
-def _entrants(config: DAFConfig) -> int:
+def entrants(config: DAFConfig) -> int:
+    """How many policies and algorithms are compared."""
     return len(config.comparison.algorithms) + len(config.comparison.policies)
 
 
-def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+def compared_policies(config: DAFConfig) -> list[KeyedPolicy]:
+    """`comparison.policies`, and `policy` where algorithms are made from it."""
     trained = [("policy", config.policy)] if config.comparison.algorithms else []
     return [*trained, *keyed("comparison.policies", config.comparison.policies)]
 
 
-def _compared(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
+def listed_policies(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
+    """`comparison.policies`."""
     return config.comparison.policies
 
 
 def _problems(config: DAFConfig) -> list[Problem]:
-    return [] if _entrants(config) > 1 else [TOO_FEW_POLICIES]
+    return [] if entrants(config) > 1 else [TOO_FEW_POLICIES]
 
 
-def _trains(config: DAFConfig) -> bool:
+def trains_algorithms(config: DAFConfig) -> bool:
     """Algorithms, and listed networks without weights where there are trainings."""
     options = config.comparison
     return bool(options.algorithms) or (options.trainings > 0 and any(map(_is_untrained, options.policies)))
@@ -225,8 +233,8 @@ def _is_untrained(policy: DAFPolicyConfig) -> bool:
 COMPARE = Task(
     name="compare",
     run=daf_compare_policies,
-    policies=_policies,
-    named_after=_compared,
+    policies=compared_policies,
+    named_after=listed_policies,
     problems=_problems,
-    trains=_trains,
+    trains=trains_algorithms,
 )

@@ -16,7 +16,17 @@ from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
 from daf.statistics.groups import letter_groups
-from daf.statistics.power import EpisodesNeeded, Need, TrainingsNeeded, episodes_needed, trainings_needed
+from daf.statistics.power import (
+    EpisodesNeeded,
+    Need,
+    PowerCurve,
+    TrainingsNeeded,
+    episodes_needed,
+    power_curve,
+    score_sd,
+    training_sd,
+    trainings_needed,
+)
 from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
@@ -46,6 +56,7 @@ __all__ = [
     "PairResult",
     "PairedScores",
     "PerformanceProfiles",
+    "PowerCurve",
     "SequentialComparison",
     "SequentialPair",
     "Summary",
@@ -62,8 +73,11 @@ __all__ = [
     "mean_with_interval",
     "paired_effects",
     "performance_profiles",
+    "power_curve",
     "reliability",
     "score_profiles",
+    "score_sd",
     "sequential_comparison",
+    "training_sd",
     "trainings_needed",
 ]

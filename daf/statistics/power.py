@@ -13,6 +13,7 @@ said here is enough there. The pilot's own difference has no part in it: power "
 once more (Hoenig and Heisey 2001).
 """
 
+import warnings
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -119,7 +120,9 @@ class EpisodesNeeded:
     Attributes:
         difference: in the unit of the score.
         correlation: between the two policies' scores over the seeds of a mission; None where one of them is constant.
-        spread: of the paired difference; None where it is the same in every episode of the pilot.
+        alpha: error rate of this pair.
+        paired_spread: None where the difference is the same in every episode of the pilot.
+        unpaired_spread: None where neither policy's score varies.
         paired, unpaired: what is needed on the same seeds, and on seeds of their own; None without a spread.
     """
 
@@ -127,7 +130,9 @@ class EpisodesNeeded:
     second: str
     difference: float
     correlation: float | None
-    spread: Spread | None
+    alpha: float
+    paired_spread: Spread | None
+    unpaired_spread: Spread | None
     paired: Need | None
     unpaired: Need | None
 
@@ -137,6 +142,7 @@ class TrainingsNeeded:
     """What one difference of two algorithms needs, in trainings of each.
 
     Attributes:
+        alpha: error rate of this pair.
         spread: None where nothing varied in the pilot.
         needs: evaluation episodes to the trainings that are needed with so many.
     """
@@ -144,17 +150,18 @@ class TrainingsNeeded:
     first: str
     second: str
     difference: float
+    alpha: float
     spread: CrossedSpread | None
     needs: dict[int, Need]
 
 
-class _Varying(Protocol):
+class Varying(Protocol):
     """How much a difference varies, and what sizes of the sample make of it."""
 
     @property
     def known(self) -> float: ...
     def power(self, difference: float, sizes: Array, alpha: float, /) -> Array: ...
-    def times(self, factor: float) -> "_Varying": ...
+    def times(self, factor: float) -> "Varying": ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +173,7 @@ class _Question:
     alpha: float
     level: float
 
-    def answer(self, spread: _Varying | None, most: int) -> Need | None:
+    def answer(self, spread: Varying | None, most: int) -> Need | None:
         """For the estimated variance, and for the least and the largest that the pilot leaves open."""
         if spread is None:
             return None
@@ -175,10 +182,38 @@ class _Question:
         ]
         return Need(value=sizes[0], low=sizes[1], high=sizes[2])
 
-    def _size(self, spread: _Varying, most: int) -> int | None:
+    def _size(self, spread: Varying, most: int) -> int | None:
         return smallest_size(
             lambda sizes: spread.power(self.difference, sizes, self.alpha), self.power, MIN_EPISODES, most
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PowerCurve:
+    """The power at several sizes of the sample, (N,) each, and for the variances that the pilot leaves open."""
+
+    sizes: Array
+    power: Array
+    low: Array
+    high: Array
+
+
+def power_curve(spread: Varying, difference: float, sizes: Array, *, alpha: float, level: float) -> PowerCurve:
+    """The curve behind a need: `alpha` is the error rate, `level` the confidence of the band."""
+    factors = (1.0, *variance_factors(spread.known, level))
+    power, high, low = (spread.times(factor).power(difference, sizes, alpha) for factor in factors)
+    return PowerCurve(sizes=sizes, power=power, low=low, high=high)
+
+
+def score_sd(scores: Array) -> float:
+    """Standard deviation of a policy's episodes within a mission, over all policies of (P, M, E) scores."""
+    return float(np.sqrt(moments(scores)[1].mean()))
+
+
+def training_sd(scores: Scores) -> float:
+    """Standard deviation of an algorithm's trainings, over all that trained; 0 where none did."""
+    means = [values.mean(axis=(1, 2)) for values in scores.values() if len(values) >= LEAST_TRAININGS]
+    return float(np.sqrt(np.mean([moments(each)[1] for each in means]))) if means else 0.0
 
 
 def t_power(difference: float, variance: Array, freedom: Array, alpha: float) -> Array:
@@ -225,7 +260,8 @@ def _spread(samples: Sequence[Array], scale: float) -> Spread | None:
     variance = float(cells.sum())
     if variance <= (_ROUNDING * scale) ** 2:
         return None
-    with np.errstate(all="ignore"):  # a constant sample has no kurtosis
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a constant sample, whose kurtosis has no part in anything
         excess = np.concatenate([stats.kurtosis(sample, axis=1, bias=False) for sample in samples])
     excess = np.maximum(np.nan_to_num(excess), 0)
     uncertainty = float((cells**2 * (2 / (episodes - 1) + excess / episodes)).sum())
@@ -292,7 +328,9 @@ def episodes_needed(
                 second=names[second],
                 difference=question.difference,
                 correlation=_correlation(one, other),
-                spread=paired,
+                alpha=question.alpha,
+                paired_spread=paired,
+                unpaired_spread=unpaired,
                 paired=question.answer(paired, MOST_EPISODES),
                 unpaired=question.answer(unpaired, MOST_EPISODES),
             )
@@ -335,6 +373,7 @@ def trainings_needed(
                     first=first,
                     second=second,
                     difference=question.difference,
+                    alpha=question.alpha,
                     spread=spread,
                     needs={count: answer for count, answer in answers.items() if answer},
                 )

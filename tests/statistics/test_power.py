@@ -100,7 +100,7 @@ def test_pairs_share_the_error_rate() -> None:
     (alone,) = episodes_needed(scores[:2], "ab", [0.5], power=0.8, level=1 - 0.05 / 3)
     assert first.paired is not None and alone.paired is not None
     assert first.paired.value == alone.paired.value
-    assert first.spread == paired_spread(*scores[:2])
+    assert first.paired_spread == paired_spread(*scores[:2])
 
 
 @pytest.mark.parametrize(("draw", "least"), [("normal", 0.93), ("exponential", 0.85)])
@@ -119,7 +119,7 @@ def test_a_pilot_without_spread_says_nothing() -> None:
     scores = np.random.default_rng(7).normal(size=(2, 1, 8))
     scores[1] = scores[0] + 1 / 3
     (needed,) = episodes_needed(scores, "ab", [0.5], power=0.8, level=0.95)
-    assert (needed.spread, needed.paired) == (None, None)
+    assert (needed.paired_spread, needed.paired) == (None, None)
     assert needed.unpaired is not None
     (flat,) = trainings_needed({"a": np.ones((3, 1, 8)), "b": np.ones((1, 1, 8))}, [1], [8], power=0.8, level=0.95)
     assert (flat.spread, flat.needs) == (None, {})

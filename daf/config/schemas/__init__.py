@@ -14,6 +14,7 @@ from daf.config.schemas.comparison import (
     DAFBenchmarkConfig,
     DAFComparisonConfig,
     DAFPartConfig,
+    DAFPowerConfig,
     DAFTournamentConfig,
     DAFVorConfig,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "DAFParameterConfig",
     "DAFPartConfig",
     "DAFPolicyConfig",
+    "DAFPowerConfig",
     "DAFSweepConfig",
     "DAFTaskConfig",
     "DAFTournamentConfig",
@@ -84,6 +86,7 @@ class DAFConfig(Schema):
     training: DAFTrainingConfig
     evaluation: DAFEvaluationConfig
     comparison: DAFComparisonConfig
+    power: DAFPowerConfig
     vor: DAFVorConfig
     tournament: DAFTournamentConfig
     benchmark: DAFBenchmarkConfig
