@@ -3,6 +3,7 @@
 from daf.comparison.ablation import AblationResult, daf_policy_ablation
 from daf.comparison.algorithms import AlgorithmComparisonResult
 from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.compare import PolicyComparisonResult, daf_compare_policies
 from daf.comparison.paired import incomplete_notes, paired_scores
 from daf.comparison.power import PowerResult, daf_required_episodes
@@ -29,4 +30,5 @@ __all__ = [
     "daf_run_tournament",
     "incomplete_notes",
     "paired_scores",
+    "weights_notes",
 ]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.comparison.algorithms import AlgorithmComparisonResult, compare_trained
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.early_stopping import with_sequential_decisions
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes, paired_scores
@@ -25,6 +26,8 @@ from daf.tracking.tracker import Tracker
 from daf.visualization.comparison_files import ComparisonReport
 from daf.visualization.comparison_tables import pairs_table, summary_table
 from daf.visualization.findings import ComparisonFindings
+from daf.visualization.groups import SHARED_LETTERS, policy_groups
+from daf.visualization.text import known_direction
 from daf.visualization.verdict import verdict
 
 if TYPE_CHECKING:
@@ -86,7 +89,7 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
     report = daf_publish_comparison(findings, tracker)
     return PolicyComparisonResult(
         objective=comparison.summary(scores.policies[0]).mean.value,
-        tables=(summary_table(comparison, scores.metric), pairs_table(comparison)),
+        tables=(summary_table(comparison, scores.metric, findings.direction), pairs_table(comparison)),
         notes=(*findings.notes, f"Report: {report.html}"),
         failed=len(played.failures),
         comparison=comparison,
@@ -107,13 +110,17 @@ def comparison_findings(options: DAFComparisonConfig, played: Played) -> Compari
     comparison = compare(scores.values, scores.policies, scores.missions, level=options.level, rng=rng)
     if played.sequential:
         comparison = with_sequential_decisions(comparison, played.sequential)
+    direction = known_direction(options.metric, options.direction)
     return ComparisonFindings(
         comparison=comparison,
+        direction=direction,
         scores=scores,
         profiles=score_profiles(scores, level=comparison.level),
         sequential=played.sequential,
         notes=(
-            *verdict(comparison, scores.metric, flat_metric(scores, played.records)),
+            *verdict(comparison, scores.metric, flat_metric(scores, played.records), direction),
+            *weights_notes(unique_names([policy.spec() for policy in options.policies])),
+            *([SHARED_LETTERS] if policy_groups(comparison, direction) else []),
             *_rounds_note(played.sequential, options.max_episodes),
             _length_note(played.records),
             *incomplete_notes(scores),

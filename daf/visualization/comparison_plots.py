@@ -9,7 +9,15 @@ import numpy as np
 
 from daf.visualization.findings import ComparisonFindings
 from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
-from daf.visualization.text import interval_heading, level_text, metric_label, pair_name, picture_text, scope_name
+from daf.visualization.text import (
+    Direction,
+    interval_heading,
+    level_text,
+    metric_label,
+    pair_name,
+    picture_text,
+    scope_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +28,11 @@ if TYPE_CHECKING:
 def plot_findings(findings: ComparisonFindings, folder: Path) -> list[Path]:
     """All plots of a comparison, and the policies on each of several missions under a name that others share."""
     comparison, scores = findings.comparison, findings.scores
-    title, metric = scope_name(scores.missions), metric_label(scores.metric)
+    title, metric = scope_name(scores.missions), metric_label(scores.metric, findings.direction)
     overall = [pair for pair in comparison.pairs if pair.mission is None]
     episodes = scores.values[0].size
     plots = [
-        plot_scores(comparison, scores, folder / "policies.png"),
+        plot_scores(comparison, scores, folder / "policies.png", direction=findings.direction),
         daf_plot_pair_differences(
             overall, folder / "differences.png", level=comparison.level, metric=metric, title=title
         ),
@@ -34,11 +42,19 @@ def plot_findings(findings: ComparisonFindings, folder: Path) -> list[Path]:
     ]
     for number, mission in enumerate(scores.missions if len(scores.missions) > 1 else ()):
         name = re.sub(r"[^\w.-]", "_", mission)
-        plots.append(plot_scores(comparison, scores, folder / f"policies_{name}.png", mission=number))
+        path = folder / f"policies_{name}.png"
+        plots.append(plot_scores(comparison, scores, path, mission=number, direction=findings.direction))
     return plots
 
 
-def plot_scores(comparison: "Comparison", scores: "PairedScores", path: Path, *, mission: int | None = None) -> Path:
+def plot_scores(
+    comparison: "Comparison",
+    scores: "PairedScores",
+    path: Path,
+    *,
+    mission: int | None = None,
+    direction: Direction = None,
+) -> Path:
     """The episodes of all policies with their means, over all missions or on the one of this number."""
     name = None if mission is None else scores.missions[mission]
     means = {policy: comparison.summary(policy, name).mean for policy in scores.policies}
@@ -47,7 +63,7 @@ def plot_scores(comparison: "Comparison", scores: "PairedScores", path: Path, *,
         path,
         intervals={policy: (m.interval.low, m.interval.high) for policy, m in means.items() if m.interval},
         level=comparison.level,
-        metric=metric_label(scores.metric),
+        metric=metric_label(scores.metric, direction),
         title=name or scope_name(scores.missions),
     )
 

@@ -99,4 +99,10 @@ def test_leaderboard_ranks_only_what_is_decided(tmp_path: Path) -> None:
     assert "a\\|b" in (tmp_path / "leaderboard.md").read_text()
     assert table.title == "Leaderboard"
     assert table.columns[3] == "95% interval"
-    assert daf_generate_leaderboard(comparison, tmp_path, metric="agent/death").title.endswith("highest first")
+    deaths = daf_generate_leaderboard(comparison, tmp_path, metric="agent/death", direction="minimize")
+    assert deaths.title.endswith("lowest first")
+    assert [row[:2] for row in deaths.rows] == [("last", "1"), ("<c>", "2-3"), ("a|b", "2-3")]
+    assert json.loads((tmp_path / "leaderboard.json").read_text())["direction"] == "minimize"
+    nobody_knows = daf_generate_leaderboard(comparison, tmp_path, metric="agent/death", direction=None)
+    assert nobody_knows.title.endswith("highest first")
+    assert nobody_knows.rows[0][0] == "a|b"

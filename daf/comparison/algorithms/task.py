@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daf.comparison.algorithms.contenders import contenders
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.trainings import trained_policies
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.episodes.plans import plan_episodes
+from daf.episodes.plans import plan_episodes, unique_names
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
 from daf.records import EpisodeRecord, PolicySpec
@@ -20,7 +21,7 @@ from daf.results import TaskResult, json_ready
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.algorithm_tables import algorithm_pairs_table, algorithms_table
 from daf.visualization.comparison_plots import daf_plot_performance_profiles, daf_plot_policy_comparison
-from daf.visualization.text import metric_label, scope_name
+from daf.visualization.text import known_direction, metric_label, scope_name
 
 if TYPE_CHECKING:
     from daf.statistics import AlgorithmComparison
@@ -61,10 +62,10 @@ def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonR
     return AlgorithmComparisonResult(
         objective=comparison.summaries[0].mean.value,
         tables=(
-            algorithms_table(comparison, metric),
+            algorithms_table(comparison, metric, known_direction(metric, config.comparison.direction)),
             algorithm_pairs_table(comparison.pairs, comparison.level, "Algorithms in pairs"),
         ),
-        notes=(*_notes(scores), *played.notes("comparison"), *timeout_notes(played.records)),
+        notes=(*_notes(scores, config), *played.notes("comparison"), *timeout_notes(played.records)),
         comparison=comparison,
         scores=scores,
         seeds=tuple(played.seeds),
@@ -104,7 +105,7 @@ def _scores(
     }
 
 
-def _notes(scores: Mapping[str, Array]) -> list[str]:
+def _notes(scores: Mapping[str, Array], config: DAFConfig) -> list[str]:
     from daf.statistics import reliability
 
     counts = sorted({len(values) for values in scores.values()} - {1}) or [1]
@@ -114,6 +115,7 @@ def _notes(scores: Mapping[str, Array]) -> list[str]:
         "What is said of an algorithm holds for other trainings and evaluation seeds than these. Each interval is for"
         " one number; p-values are corrected for all pairs. Algorithms that share a letter cannot be told apart."
     )
+    notes += weights_notes(unique_names([policy.spec() for policy in config.comparison.policies]))
     if missions > 1:
         notes.append("Scores of missions are pooled as they are: the mission with the largest scale rules the means.")
     return notes
@@ -141,7 +143,8 @@ def _publish(
     }
     tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/algorithms.json")
     folder = tracker.output_dir / "comparison" / "plots"
-    label = metric_label(config.comparison.metric)
+    metric = config.comparison.metric
+    label = metric_label(metric, known_direction(metric, config.comparison.direction))
     title = scope_name([mission.name for mission in mission_specs(config)])
     means = {summary.name: summary.mean for summary in comparison.summaries}
     plots = [

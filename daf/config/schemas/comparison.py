@@ -29,6 +29,7 @@ class DAFComparisonConfig(Schema):
     algorithms: dict[Label, dict[str, Any]]
     trainings: Repeats
     metric: EpisodeMetric
+    direction: Literal["auto", "maximize", "minimize"]
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
