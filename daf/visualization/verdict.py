@@ -99,6 +99,7 @@ def _why_nothing(comparison: "Comparison", pairs: Sequence["PairResult"]) -> str
     return (
         f"the largest difference lies within chance. {_tie(widest)} To find a difference of half a standard deviation"
         f" in 9 of 10 cases, one pair needs {needed} episodes per mission (evaluation.episodes={needed})."
+        " task=power says what other differences need."
     )
 
 
