@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from daf.comparison import daf_compare_policies as daf_compare_policies
     from daf.comparison import daf_compare_with_vor as daf_compare_with_vor
     from daf.comparison import daf_policy_ablation as daf_policy_ablation
+    from daf.comparison import daf_required_episodes as daf_required_episodes
     from daf.comparison import daf_run_tournament as daf_run_tournament
     from daf.config import DAFConfig as DAFConfig
     from daf.config import daf_load_config as daf_load_config
@@ -43,6 +44,7 @@ _HOME = {
     "daf_load_config": "daf.config",
     "daf_policy_ablation": "daf.comparison",
     "daf_random_search": "daf.sweeps",
+    "daf_required_episodes": "daf.comparison",
     "daf_run": "daf.run",
     "daf_run_tournament": "daf.comparison",
     "daf_save_config": "daf.config",

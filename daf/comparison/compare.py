@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.comparison.algorithms import AlgorithmComparisonResult, compare_trained
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.early_stopping import with_sequential_decisions
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes, paired_scores
@@ -18,13 +19,15 @@ from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
 from daf.errors import DAFConfigError, Problem
 from daf.execution.loading import offers_network
-from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.records import EpisodeRecord
 from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
 from daf.visualization.comparison_files import ComparisonReport
 from daf.visualization.comparison_tables import pairs_table, summary_table
 from daf.visualization.findings import ComparisonFindings
+from daf.visualization.groups import SHARED_LETTERS, policy_groups
+from daf.visualization.text import known_direction
 from daf.visualization.verdict import verdict
 
 if TYPE_CHECKING:
@@ -71,13 +74,11 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyCompariso
         DAFConfigError: fewer than two policies.
         DAFError: there is no seed that every policy finished.
     """
-    if _entrants(config) < 2:
+    if entrants(config) < 2:
         raise DAFConfigError([TOO_FEW_POLICIES])
     if config.comparison.trainings:
         return compare_trained(config, tracker)
-    policies = unique_names([policy.spec() for policy in config.comparison.policies])
-    warn_about_untrained(policies, tracker)
-    played = _play(config, policies, mission_specs(config), tracker)
+    played = play_policies(config, tracker, "comparison")
     return conclude(config.comparison, played, tracker)
 
 
@@ -88,7 +89,7 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
     report = daf_publish_comparison(findings, tracker)
     return PolicyComparisonResult(
         objective=comparison.summary(scores.policies[0]).mean.value,
-        tables=(summary_table(comparison, scores.metric), pairs_table(comparison)),
+        tables=(summary_table(comparison, scores.metric, findings.direction), pairs_table(comparison)),
         notes=(*findings.notes, f"Report: {report.html}"),
         failed=len(played.failures),
         comparison=comparison,
@@ -109,13 +110,17 @@ def comparison_findings(options: DAFComparisonConfig, played: Played) -> Compari
     comparison = compare(scores.values, scores.policies, scores.missions, level=options.level, rng=rng)
     if played.sequential:
         comparison = with_sequential_decisions(comparison, played.sequential)
+    direction = known_direction(options.metric, options.direction)
     return ComparisonFindings(
         comparison=comparison,
+        direction=direction,
         scores=scores,
         profiles=score_profiles(scores, level=comparison.level),
         sequential=played.sequential,
         notes=(
-            *verdict(comparison, scores.metric, flat_metric(scores, played.records)),
+            *verdict(comparison, scores.metric, flat_metric(scores, played.records), direction),
+            *weights_notes(unique_names([policy.spec() for policy in options.policies])),
+            *([SHARED_LETTERS] if policy_groups(comparison, direction) else []),
             *_rounds_note(played.sequential, options.max_episodes),
             _length_note(played.records),
             *incomplete_notes(scores),
@@ -126,13 +131,20 @@ def comparison_findings(options: DAFComparisonConfig, played: Played) -> Compari
     )
 
 
-def _play(
-    config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec], tracker: Tracker
-) -> Played:
-    """Plays the fixed number of episodes, or rounds until the statistics say stop; all plans of a round in one call."""
+def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
+    """Plays the fixed number of episodes, or rounds until the statistics say stop; all plans of a round in one call.
+
+    Args:
+        folder: where the episodes are kept, below the output folder and with the run.
+
+    Raises:
+        DAFError: there is no seed that every policy finished.
+    """
     from daf.statistics import sequential_comparison
 
-    options = config.comparison
+    options, missions = config.comparison, mission_specs(config)
+    policies = unique_names([policy.spec() for policy in options.policies])
+    warn_about_untrained(policies, tracker)
     names, mission_names = [p.name for p in policies], [m.name for m in missions]
     records: list[EpisodeRecord] = []
     failures: list[EpisodeFailure] = []
@@ -140,11 +152,11 @@ def _play(
         evaluation = config.evaluation.model_copy(update={"seed": config.evaluation.seed + first, "episodes": count})
         part = config.model_copy(update={"evaluation": evaluation})
         plans = [plan for policy in policies for mission in missions for plan in plan_episodes(part, mission, policy)]
-        played = play_with_progress(part, plans, "comparison")
+        played = play_with_progress(part, plans, folder)
         records += played.records
         failures += played.failures
         # Before anything is computed: what was played is kept, whatever happens later.
-        log_episodes(tracker, "comparison", records, failures)
+        log_episodes(tracker, folder, records, failures)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
         if options.margin is None or options.stopping == "fixed":
             return Played(records, failures, scores, None)
@@ -192,24 +204,27 @@ TOO_FEW_POLICIES = Problem(
 )
 
 
-def _entrants(config: DAFConfig) -> int:
+def entrants(config: DAFConfig) -> int:
+    """How many policies and algorithms are compared."""
     return len(config.comparison.algorithms) + len(config.comparison.policies)
 
 
-def _policies(config: DAFConfig) -> list[KeyedPolicy]:
+def compared_policies(config: DAFConfig) -> list[KeyedPolicy]:
+    """`comparison.policies`, and `policy` where algorithms are made from it."""
     trained = [("policy", config.policy)] if config.comparison.algorithms else []
     return [*trained, *keyed("comparison.policies", config.comparison.policies)]
 
 
-def _compared(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
+def listed_policies(config: DAFConfig) -> tuple[DAFPolicyConfig, ...]:
+    """`comparison.policies`."""
     return config.comparison.policies
 
 
 def _problems(config: DAFConfig) -> list[Problem]:
-    return [] if _entrants(config) > 1 else [TOO_FEW_POLICIES]
+    return [] if entrants(config) > 1 else [TOO_FEW_POLICIES]
 
 
-def _trains(config: DAFConfig) -> bool:
+def trains_algorithms(config: DAFConfig) -> bool:
     """Algorithms, and listed networks without weights where there are trainings."""
     options = config.comparison
     return bool(options.algorithms) or (options.trainings > 0 and any(map(_is_untrained, options.policies)))
@@ -225,8 +240,8 @@ def _is_untrained(policy: DAFPolicyConfig) -> bool:
 COMPARE = Task(
     name="compare",
     run=daf_compare_policies,
-    policies=_policies,
-    named_after=_compared,
+    policies=compared_policies,
+    named_after=listed_policies,
     problems=_problems,
-    trains=_trains,
+    trains=trains_algorithms,
 )

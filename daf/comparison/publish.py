@@ -31,7 +31,9 @@ def daf_publish_comparison(findings: ComparisonFindings, tracker: Tracker) -> Co
         tracker.log_file(path, f"{FOLDER}/plots")
     comparison = findings.comparison
     tracker.log_metrics(_metrics(comparison))
-    tracker.log_table(summary_table(comparison, findings.scores.metric), f"{FOLDER}/summary_table.json")
+    tracker.log_table(
+        summary_table(comparison, findings.scores.metric, findings.direction), f"{FOLDER}/summary_table.json"
+    )
     tracker.log_table(pairs_table(comparison), f"{FOLDER}/pairs_table.json")
     return report
 
@@ -41,7 +43,7 @@ def _write(findings: ComparisonFindings, tracker: Tracker) -> ComparisonReport:
     folder = tracker.output_dir / FOLDER
     tables = [tracker.log_text(text, f"{FOLDER}/{name}") for name, text in findings_csv(findings).items()]
     data = tracker.log_text(findings_json(findings), f"{FOLDER}/comparison.json")
-    daf_generate_leaderboard(findings.comparison, folder, metric=findings.scores.metric)
+    daf_generate_leaderboard(findings.comparison, folder, metric=findings.scores.metric, direction=findings.direction)
     return ComparisonReport(
         folder=folder,
         html=daf_export_comparison_html(findings, folder / "report.html"),

@@ -46,6 +46,7 @@ SECTIONS: dict[str, Section] = {
     "task": Section(decides=Decides.AIM),
     "objective": Section(decides=Decides.AIM, sweepable=False),
     "comparison": Section(decides=Decides.ANALYSIS),
+    "power": Section(decides=Decides.ANALYSIS, environment=False),
     "vor": Section(decides=Decides.ANALYSIS),
     "tournament": Section(decides=Decides.ANALYSIS),
     "benchmark": Section(decides=Decides.ANALYSIS),

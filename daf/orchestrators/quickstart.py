@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from daf.comparison import incomplete_notes, paired_scores
+from daf.comparison import incomplete_notes, paired_scores, weights_notes
 from daf.config.schemas import DAFConfig
 from daf.evaluation import EvaluationResult, daf_evaluate
 from daf.results import ResultTable, TaskResult
@@ -36,14 +36,16 @@ def daf_quickstart(config: DAFConfig, tracker: Tracker) -> QuickstartResult:
     out, and a note says so.
     """
     training = daf_train(config, tracker)
-    evaluation = daf_evaluate(_with_trained(config, training), tracker)
+    asked = _with_trained(config, training)
+    evaluation = daf_evaluate(asked, tracker)
     scores = comparable_scores(evaluation)
     _plot_curve(evaluation.policies[0], training, _held_out(scores, config.mission.name), tracker)
     compared = [_compare(scores, config.level, tracker)] if scores else []
+    weights = weights_notes(policy.spec() for policy in asked.evaluation.policies)
     return QuickstartResult(
         objective=evaluation.objective,
         tables=(*training.tables, *evaluation.tables, *compared),
-        notes=(*evaluation.notes, *_left_out_notes(evaluation, scores), *training.notes),
+        notes=(*evaluation.notes, *weights, *_left_out_notes(evaluation, scores), *training.notes),
         training=training,
         evaluation=evaluation,
     )

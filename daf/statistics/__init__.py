@@ -16,6 +16,17 @@ from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
 from daf.statistics.groups import letter_groups
+from daf.statistics.power import (
+    EpisodesNeeded,
+    Need,
+    PowerCurve,
+    TrainingsNeeded,
+    episodes_needed,
+    power_curve,
+    score_sd,
+    training_sd,
+    trainings_needed,
+)
 from daf.statistics.profiles import performance_profiles, score_profiles
 from daf.statistics.results import (
     Comparison,
@@ -38,26 +49,35 @@ __all__ = [
     "AlgorithmSummary",
     "Comparison",
     "Effect",
+    "EpisodesNeeded",
     "Estimate",
     "Interval",
+    "Need",
     "PairResult",
     "PairedScores",
     "PerformanceProfiles",
+    "PowerCurve",
     "SequentialComparison",
     "SequentialPair",
     "Summary",
     "TestResult",
+    "TrainingsNeeded",
     "algorithm_pairs",
     "compare",
     "compare_algorithms",
     "compare_two",
     "crossed_mean",
+    "episodes_needed",
     "fixed_sample_size",
     "letter_groups",
     "mean_with_interval",
     "paired_effects",
     "performance_profiles",
+    "power_curve",
     "reliability",
     "score_profiles",
+    "score_sd",
     "sequential_comparison",
+    "training_sd",
+    "trainings_needed",
 ]

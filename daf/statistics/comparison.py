@@ -196,7 +196,7 @@ class Scope:
         self, scores: Array, mission: str | None, means: Array, iqms: Array, warnings: tuple[str, ...]
     ) -> list[Summary]:
         value, spread = moments(scores)
-        middle = estimates.iqm(scores).mean(axis=-1)
+        middle = estimates.iqm(scores.reshape(len(scores), -1))
         return [
             Summary(
                 policy=policy,

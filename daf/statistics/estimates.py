@@ -143,7 +143,7 @@ def bca_intervals(scores: Array, pairs: Indices, *, paired: bool, level: float, 
             drawn = [scores[policy, mission][episodes_of[mission]] for mission in range(missions)]
             means.append(sum(sample.mean(axis=-1) for sample in drawn) / missions)
             variances.append(sum(sample.var(axis=-1, ddof=1) for sample in drawn) / missions)
-            iqms.append(sum(iqm(sample) for sample in drawn) / missions)
+            iqms.append(iqm(np.concatenate(drawn, axis=-1)))
         return np.concatenate([iqms, standardised(np.stack(means), np.stack(variances), pairs)])
 
     blocks = missions if paired else missions * policies

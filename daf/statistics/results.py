@@ -27,8 +27,9 @@ class Estimate:
 class Summary:
     """One policy in one mission, or over all missions with equal weights (`mission` is None).
 
-    `mean`, `iqm` and `std` are in the unit of the metric. Over all missions, `iqm` is the mean of the missions' IQMs
-    and `std` is the root of the mean variance within a mission. `episodes` counts the episodes behind the numbers.
+    `mean`, `iqm` and `std` are in the unit of the metric. Over all missions, `iqm` is that of all their episodes
+    together, as rliable pools tasks (Agarwal et al. 2021), and `std` is the root of the mean variance within a mission.
+    `episodes` counts the episodes behind the numbers.
     """
 
     policy: str

@@ -9,6 +9,7 @@ from typing import Any
 
 from daf.bridge.inspection import reward_variant_names
 from daf.config.held_out import held_out_problems
+from daf.config.missions import mission_specs
 from daf.config.override_secrets import swept_secrets
 from daf.config.schemas import DAFConfig
 from daf.config.sections import NOT_ENVIRONMENT, SAME_FOR_ALL_TRIALS
@@ -23,6 +24,8 @@ from daf.tasks import find_task
 
 #: Metrics in the unit of the reward.
 IN_REWARDS = ("reward", "vor", "train/reward")
+#: Sections that say what the reward is, and where it is earned.
+DECIDES_REWARDS = ("variant", "mission", "evaluation")
 #: Values of one key that are tried.
 MOST_PROBES = 64
 #: Combinations with other keys' values that are tried before a value counts as impossible.
@@ -107,21 +110,53 @@ def _check_grid(config: DAFConfig, space: Space, compose: Compose) -> Iterator[P
 
 
 def _check_units(config: DAFConfig, space: Space, compose: Compose) -> Iterator[Problem]:
-    """Rewards of different reward variants are different quantities: the larger scale would win."""
+    """Rewards of other reward variants or missions are other quantities: the larger scale would win."""
     metrics = [metric for metric in config.objective.metric if metric in IN_REWARDS]
-    swept = [parameter for parameter in space.parameters if parameter.path.partition(".")[0] == "variant"]
-    with suppress(DAFConfigError, ValueError):  # reported with the values
-        if not metrics or not swept or not find_task(config.task).scored_by_sweeps:
-            return
-        variants = [compose({each.key: each.value(option)}).variant for each in swept for option in each.probes()]
-        rewards = {
-            (frozenset(variant.names) & set(reward_variant_names()), frozenset(variant.without_rewards))
-            for variant in variants
-        }
-        if len(rewards) > 1:
-            what = f"{metrics[0]} is another quantity under each reward variant, so trials cannot be ranked by it."
-            hint = "Take a stat of the game (objective.metric=game/...), or one sweep for each reward variant."
+    swept = [each for each in space.parameters if each.path.partition(".")[0] in DECIDES_REWARDS]
+    if not metrics or not swept or not _is_scored(config):
+        return
+    configs = list(_of_each_value(swept, compose))
+    if len(set(map(_rewards, configs))) > 1:
+        what = f"{metrics[0]} is another quantity under each reward variant, so trials cannot be ranked by it."
+        hint = "Take a stat of the game (objective.metric=game/...), or one sweep for each reward variant."
+        yield Problem("objective.metric", what, hint)
+    for metric in metrics:
+        if len({_scored_missions(each, metric) for each in configs}) > 1:
+            what = f"{metric} has another scale on each mission, so trials on different ones cannot be ranked by it."
+            hint = (
+                "evaluation.missions=[...] plays the same missions in every trial; or run one sweep for each mission;"
+                " hydra/sweeper=basic runs them all and ranks none."
+            )
             yield Problem("objective.metric", what, hint)
+            return
+
+
+def _is_scored(config: DAFConfig) -> bool:
+    """Whether trials are ranked by `objective.metric`; a task that is not there is reported with the environment."""
+    with suppress(DAFConfigError):
+        return find_task(config.task).scored_by_sweeps
+    return False
+
+
+def _of_each_value(swept: Sequence[Parameter], compose: Compose) -> Iterator[DAFConfig]:
+    """The config with every value of some keys that gives one; the others are reported with the values."""
+    for parameter in swept:
+        for value in parameter.probes():
+            with suppress(DAFConfigError, ValueError):
+                yield compose({parameter.key: parameter.value(value)})
+
+
+def _rewards(config: DAFConfig) -> tuple[frozenset[str], frozenset[str]]:
+    """What the reward consists of."""
+    variant = config.variant
+    return frozenset(variant.names) & set(reward_variant_names()), frozenset(variant.without_rewards)
+
+
+def _scored_missions(config: DAFConfig, metric: str) -> frozenset[str]:
+    """Where the rewards of a metric are earned."""
+    if metric.startswith("train/"):
+        return frozenset({config.mission.name})
+    return frozenset(mission.name for mission in mission_specs(config))
 
 
 class _Feasibility:

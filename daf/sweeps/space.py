@@ -285,7 +285,7 @@ def trial_name(assignments: Mapping[str, Any]) -> str:
 
 def _short(value: Any) -> str:
     if isinstance(value, float):
-        # What somebody typed stands whole; a sampled number has more digits than anybody reads.
+        # What somebody typed stands whole; a sampled number has more digits than anybody reads, and its zeros stay.
         texts = (f"{value:.{digits}g}" for digits in range(4, LONGEST_NUMBER + 1))
-        return next((text for text in texts if float(text) == value), f"{value:.4g}")
+        return next((text for text in texts if float(text) == value), f"{value:#.4g}")
     return override_text("", value)[1:]

@@ -7,6 +7,8 @@ from daf.results import ResultTable
 from daf.visualization.text import (
     NO_DIFFERENCE,
     NO_VALUE,
+    Direction,
+    best_first,
     estimate_cells,
     interval_heading,
     interval_text,
@@ -18,11 +20,11 @@ if TYPE_CHECKING:
     from daf.statistics import AlgorithmComparison, AlgorithmPair
 
 
-def algorithms_table(comparison: "AlgorithmComparison", metric: str) -> ResultTable:
-    """One row an algorithm, the highest mean first; those that share a letter cannot be told apart."""
+def algorithms_table(comparison: "AlgorithmComparison", metric: str, direction: Direction = "maximize") -> ResultTable:
+    """One row an algorithm, the best mean first; those that share a letter cannot be told apart."""
     from daf.statistics import letter_groups
 
-    ranked = sorted(comparison.summaries, key=lambda summary: -summary.mean.value)
+    ranked = sorted(comparison.summaries, key=lambda summary: best_first(direction) * summary.mean.value)
     told_apart = [(pair.first, pair.second) for pair in comparison.pairs if pair.significant]
     groups = letter_groups([summary.name for summary in ranked], told_apart)
     rows = [

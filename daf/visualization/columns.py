@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from daf.results import ResultTable
+from daf.visualization.groups import Groups
 from daf.visualization.text import (
     ALL_MISSIONS,
+    NO_VALUE,
     first_verdict_text,
     interval_heading,
     interval_text,
@@ -125,11 +127,15 @@ def scored_columns(metric: str, level: float, scope: str = ALL_MISSIONS) -> Colu
     )
 
 
-def summary_columns(metric: str, level: float, scope: str = ALL_MISSIONS) -> "Columns[Summary]":
-    """Columns of a comparison's summaries; `scope` is what stands for all missions."""
+def summary_columns(
+    metric: str, level: float, scope: str = ALL_MISSIONS, groups: Groups | None = None
+) -> "Columns[Summary]":
+    """Columns of a comparison's summaries; `scope` is what stands for all missions, `groups` are their letters."""
+    letters = groups or {}
     return {
         **scored_columns(metric, level, scope),
         **_named(
+            Column("group", "group", lambda summary: letters.get(summary.mission, {}).get(summary.policy, NO_VALUE)),
             *_estimate("iqm", "IQM", "IQM interval"),
             Column("warnings", "warnings", lambda summary: "; ".join(summary.warnings)),
         ),

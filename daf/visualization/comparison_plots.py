@@ -8,23 +8,34 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.visualization.findings import ComparisonFindings
+from daf.visualization.groups import policy_groups
 from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
-from daf.visualization.text import interval_heading, level_text, metric_label, pair_name, picture_text, scope_name
+from daf.visualization.text import (
+    Direction,
+    interval_heading,
+    level_text,
+    metric_label,
+    pair_name,
+    picture_text,
+    scope_name,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from daf.statistics import Comparison, PairedScores, PairResult, PerformanceProfiles
+    from daf.statistics import Comparison, Estimate, PairedScores, PairResult, PerformanceProfiles
+
+_LETTER = re.compile(r"\w|\[\d+\]")
 
 
 def plot_findings(findings: ComparisonFindings, folder: Path) -> list[Path]:
     """All plots of a comparison, and the policies on each of several missions under a name that others share."""
     comparison, scores = findings.comparison, findings.scores
-    title, metric = scope_name(scores.missions), metric_label(scores.metric)
+    title, metric = scope_name(scores.missions), metric_label(scores.metric, findings.direction)
     overall = [pair for pair in comparison.pairs if pair.mission is None]
     episodes = scores.values[0].size
     plots = [
-        plot_scores(comparison, scores, folder / "policies.png"),
+        plot_scores(comparison, scores, folder / "policies.png", direction=findings.direction),
         daf_plot_pair_differences(
             overall, folder / "differences.png", level=comparison.level, metric=metric, title=title
         ),
@@ -32,22 +43,35 @@ def plot_findings(findings: ComparisonFindings, folder: Path) -> list[Path]:
             findings.profiles, folder / "profiles.png", metric=metric, episodes=episodes, title=title
         ),
     ]
+    if groups := policy_groups(comparison, findings.direction).get(None):
+        means = {policy: comparison.summary(policy).mean for policy in groups}
+        plots.append(
+            daf_plot_groups(means, groups, folder / "groups.png", level=comparison.level, metric=metric, title=title)
+        )
     for number, mission in enumerate(scores.missions if len(scores.missions) > 1 else ()):
         name = re.sub(r"[^\w.-]", "_", mission)
-        plots.append(plot_scores(comparison, scores, folder / f"policies_{name}.png", mission=number))
+        path = folder / f"policies_{name}.png"
+        plots.append(plot_scores(comparison, scores, path, mission=number, direction=findings.direction))
     return plots
 
 
-def plot_scores(comparison: "Comparison", scores: "PairedScores", path: Path, *, mission: int | None = None) -> Path:
+def plot_scores(
+    comparison: "Comparison",
+    scores: "PairedScores",
+    path: Path,
+    *,
+    mission: int | None = None,
+    direction: Direction = None,
+) -> Path:
     """The episodes of all policies with their means, over all missions or on the one of this number."""
     name = None if mission is None else scores.missions[mission]
     means = {policy: comparison.summary(policy, name).mean for policy in scores.policies}
     return daf_plot_policy_comparison(
         {policy: scores.sample(number, mission).tolist() for number, policy in enumerate(scores.policies)},
         path,
-        intervals={policy: (m.interval.low, m.interval.high) for policy, m in means.items() if m.interval},
+        intervals={policy: bounds for policy, mean in means.items() if (bounds := _bounds(mean))},
         level=comparison.level,
-        metric=metric_label(scores.metric),
+        metric=metric_label(scores.metric, direction),
         title=name or scope_name(scores.missions),
     )
 
@@ -130,6 +154,44 @@ def daf_plot_pair_differences(
             f"difference in {metric}\nline: {interval_heading(level)}, filled: significant after correction"
         )
     return path
+
+
+def daf_plot_groups(
+    means: "Mapping[str, Estimate]",
+    groups: Mapping[str, str],
+    path: Path,
+    *,
+    level: float,
+    metric: str,
+    title: str = "",
+) -> Path:
+    """One row a policy, and a bar beside those that cannot be told apart, as in Demsar's (2006) critical differences.
+
+    The bars are those of the test that decided the pairs; there is no one critical difference for all of them.
+
+    Args:
+        means: policy to its mean, the order of the rows.
+        groups: policy to its letters, of which each is a bar.
+    """
+    names = list(means)
+    letters = sorted({letter for name in names for letter in _LETTER.findall(groups[name])}, key=lambda x: (len(x), x))
+    with styled_figure(path, height=1.4 + 0.4 * len(names)) as (_, axes):
+        for row, name in enumerate(names):
+            _draw_mean(axes, row, means[name].value, _bounds(means[name]))
+        for column, letter in enumerate(letters):
+            rows = [row for row, name in enumerate(names) if letter in _LETTER.findall(groups[name])]
+            place, beside = [1.03 + 0.04 * column] * len(rows), axes.get_yaxis_transform()
+            axes.plot(place, rows, color="0.35", linewidth=3, marker="o", transform=beside, clip_on=False)
+            axes.text(place[0], -0.5, letter, transform=beside, ha="center", va="bottom", fontsize=9)
+        _label_rows(axes, names, title)
+        axes.set_xlabel(
+            f"{metric}; line: {interval_heading(level)} of the mean\nbars: policies that cannot be told apart"
+        )
+    return path
+
+
+def _bounds(estimate: "Estimate") -> tuple[float, float] | None:
+    return (estimate.interval.low, estimate.interval.high) if estimate.interval else None
 
 
 def daf_plot_performance_profiles(

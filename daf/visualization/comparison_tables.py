@@ -18,7 +18,8 @@ from daf.visualization.columns import (
     with_bounds,
 )
 from daf.visualization.findings import ComparisonFindings
-from daf.visualization.text import scope_name
+from daf.visualization.groups import policy_groups
+from daf.visualization.text import Direction, scope_name
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairedScores, PairResult, PerformanceProfiles, Summary
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 EFFECTS = ("difference", "cohens_d", "hedges_g", "cliffs_delta", "probability_of_improvement")
 
 
-def summary_table(comparison: "Comparison", metric: str) -> ResultTable:
-    """Every policy's mean, IQM and spread, over all missions and on each."""
-    names = ("episodes", "mean", "mean_interval", "iqm", "iqm_interval", "std")
-    columns = summary_columns(metric, comparison.level)
+def summary_table(comparison: "Comparison", metric: str, direction: Direction = None) -> ResultTable:
+    """Every policy's mean, IQM and spread, over all missions and on each; of many policies also their groups."""
+    groups = policy_groups(comparison, direction)
+    names = (*(("group",) if groups else ()), "episodes", "mean", "mean_interval", "iqm", "iqm_interval", "std")
+    columns = summary_columns(metric, comparison.level, groups=groups)
     return table("Summary", pick(columns, ("policy", *_mission(comparison), *names)), shown_summaries(comparison))
 
 

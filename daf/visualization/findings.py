@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from daf.visualization.text import Direction
+
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairedScores, PerformanceProfiles, SequentialComparison
 
@@ -15,6 +17,7 @@ class ComparisonFindings:
     Attributes:
         profiles: performance profiles of the same scores.
         sequential: the state in which the rounds stopped, or None for a fixed number of episodes.
+        direction: what is better.
         notes: sentences, the verdict first.
     """
 
@@ -22,4 +25,5 @@ class ComparisonFindings:
     scores: "PairedScores"
     profiles: "PerformanceProfiles"
     sequential: "SequentialComparison | None" = None
+    direction: Direction = None
     notes: Sequence[str] = ()

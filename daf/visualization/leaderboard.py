@@ -6,30 +6,43 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from daf.results import ResultTable
-from daf.visualization.columns import Column, pick, summary_columns, table
+from daf.visualization.columns import Column, Columns, pick, summary_columns, table
+from daf.visualization.groups import Groups, policy_groups
+from daf.visualization.text import Direction, best_first
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Summary
 
 
-def daf_generate_leaderboard(comparison: "Comparison", folder: Path, *, metric: str) -> ResultTable:
+def daf_generate_leaderboard(
+    comparison: "Comparison", folder: Path, *, metric: str, direction: Direction = "maximize"
+) -> ResultTable:
     """Ranks policies by their mean over all missions and writes ``leaderboard.json``, ``.csv`` and ``.md``.
 
-    A rank is the range that the decided pairs leave open: ``1-2`` for two leaders that cannot be told apart.
+    A rank is the range that the decided pairs leave open: ``1-2`` for two leaders that cannot be told apart. From
+    `FEWEST_FOR_GROUPS` policies on, those that share a letter cannot be told apart.
+
+    Args:
+        direction: what is better; where nobody knows (None), the highest comes first.
 
     Returns:
-        The table, the highest mean first.
+        The table, the best first.
     """
-    places = [_place(comparison, policy) for policy in comparison.policies]
-    places.sort(key=lambda place: -place.summary.mean.value)
-    # Of a stat, such as deaths, the highest need not be the best.
-    title = "Leaderboard" if metric == "reward" else f"Leaderboard by {metric}, highest first"
-    ranking = table(title, _columns(metric, comparison.level), places)
+    places = [_place(comparison, policy, direction) for policy in comparison.policies]
+    places.sort(key=lambda place: best_first(direction) * place.summary.mean.value)
+    order = "lowest" if direction == "minimize" else "highest"
+    title = "Leaderboard" if metric == "reward" else f"Leaderboard by {metric}, {order} first"
+    names = ("policy", "rank", "mean", "mean_interval", "iqm", "above", "below")
+    groups = policy_groups(comparison, direction)
+    columns = pick(_columns(metric, comparison.level, groups), names[:2] + ("group",) * bool(groups) + names[2:])
+    ranking = table(title, columns, places)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "leaderboard.csv").write_text(ranking.to_csv())
     (folder / "leaderboard.md").write_text(ranking.to_markdown())
     content = {
         "metric": metric,
+        "direction": direction,
+        "groups": groups.get(None, {}),
         "level": comparison.level,
         "missions": comparison.missions,
         "episodes_per_mission": comparison.episodes_per_mission,
@@ -66,25 +79,24 @@ class _Place:
         }
 
 
-def _columns(metric: str, level: float) -> list[Column[_Place]]:
-    names = ("policy", "mean", "mean_interval", "iqm")
-    policy, *scores = (column.of(_summary) for column in pick(summary_columns(metric, level), names))
-    return [
-        policy,
-        Column("rank", "rank", _Place.rank_text),
-        *scores,
-        Column("above", "above", lambda place: place.above),
-        Column("below", "below", lambda place: place.below),
-    ]
+def _columns(metric: str, level: float, groups: Groups) -> Columns[_Place]:
+    shared = summary_columns(metric, level, groups=groups)
+    return {
+        **{name: column.of(_summary) for name, column in shared.items()},
+        "rank": Column("rank", "rank", _Place.rank_text),
+        "above": Column("above", "above", lambda place: place.above),
+        "below": Column("below", "below", lambda place: place.below),
+    }
 
 
 def _summary(place: _Place) -> "Summary":
     return place.summary
 
 
-def _place(comparison: "Comparison", policy: str) -> _Place:
+def _place(comparison: "Comparison", policy: str, direction: Direction) -> _Place:
+    sign = -best_first(direction)
     leads = [
-        (pair.difference.value > 0) == (pair.first == policy)
+        (sign * pair.difference.value > 0) == (pair.first == policy)
         for pair in comparison.pairs
         if pair.mission is None and pair.significant and policy in (pair.first, pair.second)
     ]

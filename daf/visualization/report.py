@@ -8,7 +8,7 @@ from daf.visualization.html import Markup, document, element
 from daf.visualization.report_figures import difference_figures, mean_figures
 from daf.visualization.report_profiles import profile_figure
 from daf.visualization.report_tables import comparison_tables
-from daf.visualization.text import level_text
+from daf.visualization.text import Direction, level_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HOW_TO_READ = (
     "The unit is the episode. Every policy played the same seeds, and therefore the same maps, alone.",
     "Over all missions, each mission has the same weight; nothing is ranked or resampled across missions.",
-    "IQM: the mean without the lowest and the highest quarter of the episodes.",
+    "IQM: the mean without the lowest and the highest quarter of the episodes, those of all missions together.",
     "p (corrected): the chance of so large a difference, between any pair, if no two policies differed. It decides.",
     "Intervals are for one number each, so one may exclude 0 where the corrected test decides nothing.",
     "Cliff's delta: how much more often the first policy's episode is higher than lower, from -1 to 1.",
@@ -34,14 +34,14 @@ def daf_export_comparison_html(findings: ComparisonFindings, path: Path) -> Path
     folder = Path(__file__).parent
     title = f"Comparison of {scores.metric}"
     body = [
-        _header(title, comparison),
+        _header(title, comparison, findings.direction),
         element(
             "main",
             element("ul", [element("li", note) for note in notes], class_="verdict", id="verdict") if notes else "",
             mean_figures(comparison, scores),
             difference_figures(comparison, scores.metric),
             profile_figure(findings.profiles, scores.metric, scores.values[0].size),
-            comparison_tables(comparison, scores),
+            comparison_tables(comparison, scores, findings.direction),
             element("h2", "How to read this"),
             element("ul", [element("li", line) for line in HOW_TO_READ], class_="soft"),
         ),
@@ -53,12 +53,13 @@ def daf_export_comparison_html(findings: ComparisonFindings, path: Path) -> Path
     return path
 
 
-def _header(title: str, comparison: "Comparison") -> Markup:
+def _header(title: str, comparison: "Comparison", direction: Direction) -> Markup:
     counts = (
         f"{len(comparison.policies)} policies, {len(comparison.missions)} "
         f"{'mission' if len(comparison.missions) == 1 else 'missions'}, {comparison.episodes_per_mission} episodes per"
         f" policy and mission, {level_text(comparison.level)} level,"
         f" {'paired by seed' if comparison.paired else 'not paired'}"
+        f"{', lower is better' if direction == 'minimize' else ''}"
     )
     words = element("div", element("h1", title), element("p", counts, class_="soft"))
     return element("header", words, element("button", "Dark", id="theme", type="button", hidden=True))

@@ -14,8 +14,9 @@ from daf.visualization.columns import (
     summary_columns,
 )
 from daf.visualization.comparison_tables import pair_tests, shown_pairs, shown_summaries, single_scores
+from daf.visualization.groups import policy_groups
 from daf.visualization.html import Child, Markup, element
-from daf.visualization.text import scope_name
+from daf.visualization.text import Direction, scope_name
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairedScores
@@ -29,11 +30,13 @@ EFFECT_COLUMNS = ("hedges_g", "cliffs_delta", "probability_of_improvement")
 TEST_COLUMNS = ("pair", "mission", "test", "statistic", "p", "p_holm", "p_bh", "note")
 
 
-def comparison_tables(comparison: "Comparison", scores: "PairedScores") -> list[Child]:
+def comparison_tables(comparison: "Comparison", scores: "PairedScores", direction: Direction) -> list[Child]:
     """Policies, pairs, tests and episodes; with one mission, the results over all missions stand for it."""
     scope, level = scope_name(comparison.missions), comparison.level
     pairs = shown_pairs(comparison)
-    summaries = pick(summary_columns(scores.metric, level, scope), SUMMARY_COLUMNS)
+    groups = policy_groups(comparison, direction)
+    names = (*SUMMARY_COLUMNS[:2], *(("group",) if groups else ()), *SUMMARY_COLUMNS[2:])
+    summaries = pick(summary_columns(scores.metric, level, scope, groups), names)
     return [
         _table("Policies", summaries, shown_summaries(comparison)),
         _table("Pairs", pick(pair_columns(level, scope), (*PAIR_COLUMNS, *EFFECT_COLUMNS)), pairs),

@@ -1,10 +1,13 @@
 """How numbers, estimates and verdicts are written, in the terminal, in files and in reports: one spelling of each."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate, PairResult
+
+#: What is better: more, less, or nobody knows.
+Direction = Literal["maximize", "minimize"] | None
 
 ALL_MISSIONS = "all missions"
 NO_VALUE = "-"
@@ -94,9 +97,22 @@ def scope_name(missions: Sequence[str]) -> str:
     return ALL_MISSIONS if len(missions) > 1 else missions[0]
 
 
-def metric_label(metric: str) -> str:
+def metric_label(metric: str, direction: Direction = None) -> str:
     """A metric on the axis of a plot."""
-    return "mean reward per agent" if metric == "reward" else metric
+    label = "mean reward per agent" if metric == "reward" else metric
+    return f"{label} (lower is better)" if direction == "minimize" else label
+
+
+def known_direction(metric: str, asked: str) -> Direction:
+    """What is better, where `asked` is auto, maximize or minimize; auto knows nothing of a stat, such as deaths."""
+    if asked == "auto":
+        return "maximize" if metric == "reward" else None
+    return "minimize" if asked == "minimize" else "maximize"
+
+
+def best_first(direction: Direction) -> int:
+    """The sign that makes an ascending order begin with the best; with the highest where nobody knows."""
+    return 1 if direction == "minimize" else -1
 
 
 def pair_name(pair: "PairResult") -> str:

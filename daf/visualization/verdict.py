@@ -4,41 +4,58 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from daf.visualization.text import error_rate_text, estimate_text, higher_and_lower, verdict_text
+from daf.visualization.text import (
+    Direction,
+    best_first,
+    error_rate_text,
+    estimate_text,
+    higher_and_lower,
+    verdict_text,
+)
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, PairResult
 
 
-def verdict(comparison: "Comparison", metric: str, flat: str | None = None) -> list[str]:
+def verdict(
+    comparison: "Comparison", metric: str, flat: str | None = None, direction: Direction = "maximize"
+) -> list[str]:
     """Who beats whom over all missions, what differs on single missions, and why nothing does if nothing does.
 
-    `flat`: why the metric cannot tell these policies apart, where it cannot.
+    Args:
+        flat: why the metric cannot tell these policies apart, where it cannot.
+        direction: what is better; None says who is higher, and of nobody that it is better.
     """
     overall = [pair for pair in comparison.pairs if pair.mission is None]
-    sentences = list(_leads(overall, comparison, metric))
+    sentences = list(_leads(overall, comparison, direction))
     if not sentences:
         sentences = [f"Nothing can be told apart: {flat or _why_nothing(comparison, overall)}"]
     else:
         sentences += [_tie(pair) for pair in overall if not pair.significant]
         sentences.append(
-            f"Metric: {metric}; {comparison.episodes_per_mission} episodes per policy and mission; the error"
-            f" rate is {error_rate_text(comparison.level)} over all pairs together."
+            f"Metric: {metric}{_less_is_better(direction)}; {comparison.episodes_per_mission} episodes per policy and"
+            f" mission; the error rate is {error_rate_text(comparison.level)} over all pairs together."
         )
     return sentences + list(_exceptions(comparison))
 
 
-def _leads(pairs: Sequence["PairResult"], comparison: "Comparison", metric: str) -> Iterator[str]:
-    """One sentence for every policy that is significantly higher than another."""
-    for policy in sorted(comparison.policies, key=lambda name: -comparison.summary(name).mean.value):
-        lower = [_oriented(pair, policy) for pair in pairs if pair.significant and policy in higher_and_lower(pair)[:1]]
-        if lower:
-            word = "beats" if metric == "reward" else "is higher than"
-            yield f"{policy} {word} {_listed(lower)}."
+def _less_is_better(direction: Direction) -> str:
+    return ", of which less is better" if direction == "minimize" else ""
 
 
-def _oriented(pair: "PairResult", policy: str) -> str:
-    sign = 1 if pair.first == policy else -1
+def _leads(pairs: Sequence["PairResult"], comparison: "Comparison", direction: Direction) -> Iterator[str]:
+    """One sentence for every policy that is significantly better than another, or higher where nobody knows."""
+    sign, winner = best_first(direction), 1 if direction == "minimize" else 0
+    for policy in sorted(comparison.policies, key=lambda name: sign * comparison.summary(name).mean.value):
+        won = [pair for pair in pairs if pair.significant and policy == higher_and_lower(pair)[winner]]
+        if won:
+            beaten = _listed([_lead(pair, policy) for pair in won])
+            yield f"{policy} {'beats' if direction else 'is higher than'} {beaten}."
+
+
+def _lead(pair: "PairResult", policy: str) -> str:
+    """By how much a policy is ahead of the other one of a pair, upwards or downwards."""
+    sign = 1 if pair.difference.value > 0 else -1
     other = pair.second if pair.first == policy else pair.first
     interval = pair.difference.interval
     bounds = sorted((sign * interval.low, sign * interval.high)) if interval else []
@@ -82,6 +99,7 @@ def _why_nothing(comparison: "Comparison", pairs: Sequence["PairResult"]) -> str
     return (
         f"the largest difference lies within chance. {_tie(widest)} To find a difference of half a standard deviation"
         f" in 9 of 10 cases, one pair needs {needed} episodes per mission (evaluation.episodes={needed})."
+        " task=power says what other differences need."
     )
 
 

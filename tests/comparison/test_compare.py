@@ -188,6 +188,30 @@ def test_a_note_counts_actions_that_were_too_slow(tracker: Tracker) -> None:
     assert any(note.startswith("12 actions took longer") for note in result.notes)
 
 
+def test_less_can_be_better_and_weights_are_named_as_such(tracker: Tracker) -> None:
+    policies = "comparison.policies=['class=lstm,data=mine.pt,name=mine',noop,random,starter]"
+    deaths = ("comparison.metric=game/deaths", "comparison.direction=minimize")
+    options = daf_load_config(overrides=[policies, *deaths]).comparison
+    names, rng = ("mine", "noop", "random", "starter"), np.random.default_rng(0)
+    expected = dict(zip(names, (1.0, 9.0, 9.0, 9.0), strict=True))
+    records = [record(name, seed, deaths=expected[name] + rng.normal()) for name in names for seed in range(20)]
+    scores = paired_scores(records, [], names, ("m0",), options.metric)
+    result = conclude(options, Played(records, [], scores, None), tracker)
+    assert result.notes[0].startswith("mine beats noop by ")
+    (weights,) = [note for note in result.notes if note.startswith("Trained weights: mine.")]
+    assert "about these weights" in weights
+    assert {row[0]: row[1] for row in result.tables[0].rows} == {
+        "mine": "a",
+        "noop": "b",
+        "random": "b",
+        "starter": "b",
+    }
+    board = json.loads((result.report.folder / "leaderboard.json").read_text())
+    assert (board["entries"][0]["policy"], board["direction"], board["groups"]["noop"]) == ("mine", "minimize", "b")
+    assert "groups.png" in {path.name for path in result.report.plots}
+    assert "lower is better" in result.report.html.read_text()
+
+
 def test_fewer_than_two_policies_are_refused(tiny: Load, tracker: Tracker) -> None:
     config = tiny("task=compare", "comparison.policies=[noop]")
     assert [problem.where for problem in daf_check_environment(config).errors] == ["comparison.policies"]

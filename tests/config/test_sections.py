@@ -39,7 +39,16 @@ def test_the_lists_that_are_derived() -> None:
         "sweep": True,
     } == FREE
     assert set(SAME_FOR_ALL_TRIALS) == {"output_dir", "tracking", "sweep", "objective"}
-    assert set(NOT_ENVIRONMENT) == {"optimizer", "training", "seed", "level", "output_dir", "tracking", "sweep"}
+    assert set(NOT_ENVIRONMENT) == {
+        "optimizer",
+        "training",
+        "seed",
+        "power",
+        "level",
+        "output_dir",
+        "tracking",
+        "sweep",
+    }
     assert set(VALUE_KEYS) == {"seed", "level", "device", "output_dir"}
 
 

@@ -79,6 +79,30 @@ def test_rewards_of_different_variants_are_not_ranked(
     assert [problem.where for problem in problems] == ["objective.metric"] * refused
 
 
+@pytest.mark.parametrize(
+    ("metric", "space", "refused"),
+    [
+        ("reward", {"mission": ["arena", "machina_1"]}, True),
+        ("reward", {"mission.name": ["cogsguard_arena.basic", "cogsguard_machina_1.basic"]}, True),
+        ("train/reward", {"mission": ["arena", "machina_1"]}, True),
+        ("reward", {"evaluation.missions": [["cogsguard_arena.basic"], ["cogsguard_machina_1.basic"]]}, True),
+        ("game/clips/aligned.junction", {"mission": ["arena", "machina_1"]}, False),
+        ("reward", {"mission.cogs": [1, 2]}, False),
+    ],
+)
+def test_rewards_of_different_missions_are_not_ranked(
+    tiny: Load, metric: str, space: Mapping[str, Any], refused: bool
+) -> None:
+    problems = _problems(tiny(f"objective.metric={metric}"), space)
+    assert [problem.where for problem in problems] == ["objective.metric"] * refused
+    assert all("another scale on each mission" in problem.what for problem in problems)
+
+
+def test_trainings_on_different_missions_can_be_ranked_where_all_play_the_same(tiny: Load) -> None:
+    config = tiny("evaluation.missions=[cogsguard_arena.basic]")
+    assert _problems(config, {"mission": ["arena", "machina_1"]}) == []
+
+
 class Pool:
     """A pool whose worker dies some times before it answers."""
 

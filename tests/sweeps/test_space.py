@@ -224,3 +224,4 @@ def test_names_stay_clear_where_two_keys_end_alike() -> None:
     assert trial_name({"lr": 0.0020002}) == "lr=0.0020002"
     assert trial_name({"lr": 0.002}) == "lr=0.002"
     assert trial_name({"lr": 0.00047382918273645}) == "lr=0.0004738"
+    assert trial_name({"lr": 0.00200001234567891}) == "lr=0.002000"  # beside somebody's 0.002

@@ -7,6 +7,7 @@ from daf.results import ResultTable
 from daf.statistics import score_profiles
 from daf.visualization import ComparisonFindings, daf_generate_leaderboard
 from daf.visualization.comparison_tables import exact_tables, pairs_table, summary_table, versus_table
+from daf.visualization.groups import policy_groups
 from tests.made_up import made_up_comparison
 
 
@@ -51,6 +52,28 @@ def test_the_first_policy_against_every_other() -> None:
     assert column(table, "against") == ["b", "c"]
     assert column(table, "verdict") == ["higher", "higher"]
     assert column(table, "episodes") == ["40", "40"]
+
+
+def test_many_policies_are_grouped_by_letters() -> None:
+    noise = np.random.default_rng(3).normal(size=(4, 2, 20))
+    means = np.array([[0, 0], [9, 0], [9, 0], [20, 20]], dtype=float)
+    comparison, _ = made_up_comparison(noise + means[..., None])
+    table = summary_table(comparison, "reward")
+    groups = dict(
+        zip(zip(column(table, "policy"), column(table, "mission"), strict=True), column(table, "group"), strict=True)
+    )
+    assert [groups[policy, "all missions"] for policy in "dcba"] == ["a", "b", "b", "c"]
+    assert [groups[policy, "m1"] for policy in "dcba"] == ["a", "b", "b", "b"]
+    less = summary_table(comparison, "agent/death", "minimize")
+    assert dict(zip(column(less, "policy")[:4], column(less, "group")[:4], strict=True)) == dict(
+        zip("abcd", "abbc", strict=True)
+    )
+    assert "group" not in summary_table(findings(1).comparison, "reward").columns
+
+
+def test_groups_are_for_those_who_were_tested() -> None:
+    comparison, _ = made_up_comparison(np.random.default_rng(3).normal(size=(4, 1, 4)))
+    assert policy_groups(comparison, "maximize") == {}
 
 
 def test_the_leaderboard_shows_the_summary_in_another_order(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
-from daf.statistics import compare, performance_profiles
+from daf.statistics import Estimate, compare, performance_profiles
 from daf.visualization import (
     COLOURS,
     DASHES,
@@ -20,6 +20,7 @@ from daf.visualization import (
     daf_plot_training_curves,
     moving_mean,
 )
+from daf.visualization.comparison_plots import daf_plot_groups
 
 
 def has_colour(path: Path, colour: str) -> bool:
@@ -83,6 +84,17 @@ def test_sweep_results_show_trials_in_any_state(tmp_path: Path) -> None:
     assert not has_colour(nothing, COLOURS[1])
 
 
+def test_policies_that_cannot_be_told_apart_are_joined_by_bars(tmp_path: Path) -> None:
+    means = {name: Estimate(value) for name, value in (("a", 3.0), ("b", 2.0), ("c", 1.0))}
+
+    def picture(groups: dict[str, str], metric: str = "reward") -> np.ndarray:
+        return imread(daf_plot_groups(means, groups, tmp_path / "groups.png", level=0.95, metric=metric))
+
+    apart, joined = (picture(dict(zip("abc", letters, strict=True))) for letters in ("abc", ("a", "ab", "b")))
+    grey = [np.isclose(image[..., :3], 0.35, atol=0.02).all(axis=-1).sum() for image in (apart, joined)]
+    assert grey[1] > 1.5 * grey[0] > 0
+
+
 def test_leaderboard_ranks_only_what_is_decided(tmp_path: Path) -> None:
     noise = np.random.default_rng(0).normal(size=(3, 1, 30))
     scores = noise + np.array([0.0, 9.0, 9.1])[:, None, None]
@@ -99,4 +111,10 @@ def test_leaderboard_ranks_only_what_is_decided(tmp_path: Path) -> None:
     assert "a\\|b" in (tmp_path / "leaderboard.md").read_text()
     assert table.title == "Leaderboard"
     assert table.columns[3] == "95% interval"
-    assert daf_generate_leaderboard(comparison, tmp_path, metric="agent/death").title.endswith("highest first")
+    deaths = daf_generate_leaderboard(comparison, tmp_path, metric="agent/death", direction="minimize")
+    assert deaths.title.endswith("lowest first")
+    assert [row[:2] for row in deaths.rows] == [("last", "1"), ("<c>", "2-3"), ("a|b", "2-3")]
+    assert json.loads((tmp_path / "leaderboard.json").read_text())["direction"] == "minimize"
+    nobody_knows = daf_generate_leaderboard(comparison, tmp_path, metric="agent/death", direction=None)
+    assert nobody_knows.title.endswith("highest first")
+    assert nobody_knows.rows[0][0] == "a|b"

@@ -9,7 +9,9 @@ from daf.visualization.text import (
     estimate_cells,
     estimate_text,
     first_verdict_text,
+    known_direction,
     level_text,
+    metric_label,
     number_text,
     p_text,
     quantity_text,
@@ -28,6 +30,13 @@ def test_numbers_keep_what_says_something() -> None:
     values = (0.54613, 0.0, 0.00012345, 12_345_678.0, None)
     assert [number_text(value) for value in values] == ["0.5461", "0.0000", "0.0001234", "1.235e+07", NO_VALUE]
     assert (number_text(0.5, "+"), ratio_text(-0.1234, "+"), ratio_text(None)) == ("+0.5000", "-0.12", NO_VALUE)
+
+
+def test_what_is_better_is_known_of_the_reward_alone() -> None:
+    assert known_direction("reward", "auto") == "maximize"
+    assert known_direction("agent/death", "auto") is None
+    assert known_direction("agent/death", "minimize") == "minimize"
+    assert metric_label("agent/death", "minimize") == "agent/death (lower is better)"
 
 
 def test_p_values_do_not_pretend_to_be_exact() -> None:

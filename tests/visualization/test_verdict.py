@@ -58,6 +58,17 @@ def test_rounds_that_decide_nothing_say_what_to_raise() -> None:
     assert first.endswith("Raise comparison.max_episodes.")
 
 
+def test_where_less_is_better_the_lower_one_wins_and_a_stat_alone_says_nobody_is_better() -> None:
+    values = np.random.default_rng(2).normal(scale=0.1, size=(3, 1, 20)) + np.array([3.0, 0.0, 1.0])[:, None, None]
+    comparison, _ = made_up_comparison(values, "agent/death")
+    best, second, said = verdict(comparison, "agent/death", direction="minimize")
+    assert best.startswith("b beats a by 2.9893") and " and c by 1.0174" in best
+    assert second.startswith("c beats a by 1.97")
+    assert said.startswith("Metric: agent/death, of which less is better; 20 episodes")
+    assert verdict(comparison, "agent/death", direction=None)[0].startswith("a is higher than b by 2.9893")
+    assert verdict(comparison, "agent/death")[0].startswith("a beats b by 2.9893")
+
+
 def test_a_metric_that_tells_nothing_apart_is_the_reason() -> None:
     (first,) = verdict(*judged(np.ones((2, 1, 20))), "reward is constant.")
     assert first == "Nothing can be told apart: reward is constant."

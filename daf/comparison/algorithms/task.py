@@ -9,18 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from daf.comparison.algorithms.contenders import contenders
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.trainings import trained_policies
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
-from daf.episodes.plans import plan_episodes
+from daf.episodes.plans import plan_episodes, unique_names
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
-from daf.records import EpisodeRecord, MissionSpec, PolicySpec
+from daf.records import EpisodeRecord, PolicySpec
 from daf.results import TaskResult, json_ready
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.algorithm_tables import algorithm_pairs_table, algorithms_table
 from daf.visualization.comparison_plots import daf_plot_performance_profiles, daf_plot_policy_comparison
-from daf.visualization.text import metric_label, scope_name
+from daf.visualization.text import known_direction, metric_label, scope_name
 
 if TYPE_CHECKING:
     from daf.statistics import AlgorithmComparison
@@ -54,25 +55,17 @@ def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonR
     """
     from daf.statistics import compare_algorithms
 
-    missions, trainings = mission_specs(config), config.comparison.trainings
-    entrants = {
-        each.policy.name: trained_policies(each.config, each.policy, trainings, tracker)
-        if each.trains
-        else (each.policy,)
-        for each in contenders(config)
-    }
-    played = _play(config, missions, [policy for policies in entrants.values() for policy in policies], tracker)
-    scores = _scores(played, entrants, [mission.name for mission in missions], config.comparison.metric)
+    played, scores = train_and_play(config, tracker, "comparison")
     comparison = compare_algorithms(scores, level=config.comparison.level)
     _publish(comparison, scores, played.seeds, config, tracker)
     metric = config.comparison.metric
     return AlgorithmComparisonResult(
         objective=comparison.summaries[0].mean.value,
         tables=(
-            algorithms_table(comparison, metric),
+            algorithms_table(comparison, metric, known_direction(metric, config.comparison.direction)),
             algorithm_pairs_table(comparison.pairs, comparison.level, "Algorithms in pairs"),
         ),
-        notes=(*_notes(scores, len(missions)), *played.notes("comparison"), *timeout_notes(played.records)),
+        notes=(*_notes(scores, config), *played.notes("comparison"), *timeout_notes(played.records)),
         comparison=comparison,
         scores=scores,
         seeds=tuple(played.seeds),
@@ -80,15 +73,26 @@ def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonR
     )
 
 
-def _play(
-    config: DAFConfig, missions: Sequence[MissionSpec], policies: Sequence[PolicySpec], tracker: Tracker
-) -> Played:
+def train_and_play(config: DAFConfig, tracker: Tracker, folder: str) -> tuple[Played, dict[str, Array]]:
+    """Trains what is not trained yet, and lets all trainings play the same episodes, which `folder` keeps.
+
+    Returns:
+        The episodes, and algorithm to the metric, (trainings, missions, seeds).
+    """
+    missions, trainings = mission_specs(config), config.comparison.trainings
+    entrants = {
+        each.policy.name: trained_policies(each.config, each.policy, trainings, tracker)
+        if each.trains
+        else (each.policy,)
+        for each in contenders(config)
+    }
+    policies = [policy for of_algorithm in entrants.values() for policy in of_algorithm]
     plans = [plan for mission in missions for policy in policies for plan in plan_episodes(config, mission, policy)]
-    played = play_matches(config, plans, "comparison")
-    log_episodes(tracker, "comparison", played.records, played.failures)
+    played = play_matches(config, plans, folder)
+    log_episodes(tracker, folder, played.records, played.failures)
     if not played.seeds:
-        raise DAFError("no seed was finished by every training; comparison/failures.txt tells why")
-    return played
+        raise DAFError(f"no seed was finished by every training; {folder}/failures.txt tells why")
+    return played, _scores(played, entrants, [mission.name for mission in missions], config.comparison.metric)
 
 
 def _scores(
@@ -101,15 +105,17 @@ def _scores(
     }
 
 
-def _notes(scores: Mapping[str, Array], missions: int) -> list[str]:
+def _notes(scores: Mapping[str, Array], config: DAFConfig) -> list[str]:
     from daf.statistics import reliability
 
     counts = sorted({len(values) for values in scores.values()} - {1}) or [1]
-    notes = [*reliability(counts[0], "trainings"), *reliability(next(iter(scores.values())).shape[-1], "episodes")]
+    _, missions, episodes = next(iter(scores.values())).shape
+    notes = [*reliability(counts[0], "trainings"), *reliability(episodes, "episodes")]
     notes.append(
         "What is said of an algorithm holds for other trainings and evaluation seeds than these. Each interval is for"
         " one number; p-values are corrected for all pairs. Algorithms that share a letter cannot be told apart."
     )
+    notes += weights_notes(unique_names([policy.spec() for policy in config.comparison.policies]))
     if missions > 1:
         notes.append("Scores of missions are pooled as they are: the mission with the largest scale rules the means.")
     return notes
@@ -137,7 +143,8 @@ def _publish(
     }
     tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/algorithms.json")
     folder = tracker.output_dir / "comparison" / "plots"
-    label = metric_label(config.comparison.metric)
+    metric = config.comparison.metric
+    label = metric_label(metric, known_direction(metric, config.comparison.direction))
     title = scope_name([mission.name for mission in mission_specs(config)])
     means = {summary.name: summary.mean for summary in comparison.summaries}
     plots = [

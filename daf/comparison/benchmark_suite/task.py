@@ -21,6 +21,7 @@ from daf.comparison.benchmark_suite.suite import (
     suite_missions,
 )
 from daf.comparison.benchmark_suite.suite_tables import suite_notes, suite_tables
+from daf.comparison.checkpoints import weights_notes
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
@@ -82,12 +83,13 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     references = {policy.name: rewards[policy.name] for policy in scripted}
     scores = score_suite(trainings, references, finished, selection=selection, level=config.benchmark.level)
     _log(scores, skipped, suite, tracker)
+    weights = weights_notes(policy for trained in algorithms.values() if len(trained) == 1 for policy in trained)
     if scores.scored:
         tracker.log_file(_plot(scores, suite, tracker), "plots")
     return BenchmarkResult(
         objective=scores.algorithms[0].score.value if scores.scored else None,
         tables=suite_tables(scores, suite, episodes),
-        notes=(*_skipped_notes(skipped), *timeout_notes(played.records), *suite_notes(scores, episodes)),
+        notes=(*_skipped_notes(skipped), *timeout_notes(played.records), *suite_notes(scores, episodes), *weights),
         algorithms=scores.algorithms,
         scripted=scores.scripted,
         scales=scores.scales,

@@ -4,16 +4,21 @@ from collections.abc import Mapping
 
 from daf.comparison.tournament.standings import Season, Standing
 from daf.results import ResultTable
+from daf.visualization.groups import SHARED_LETTERS, policy_groups
 from daf.visualization.text import NO_VALUE, estimate_cells, p_text, rating_text, verdict_text
+
+SCORED = ("score", "interval", "VOR", "VOR interval", "rating", "matches", "against the leader")
 
 
 def season_table(season: Season) -> ResultTable:
     """One row a policy, best first."""
-    head = ("policy", "rank", "score", "interval", "VOR", "VOR interval", "rating", "matches", "against the leader")
+    groups = policy_groups(season.comparison, "maximize").get(None, {})
+    head = ("policy", "rank", *(("group",) if groups else ()), *SCORED)
     rows = [
         (
             standing.policy,
             str(standing.rank),
+            *([groups[standing.policy]] if groups else []),
             *estimate_cells(standing.score),
             *estimate_cells(standing.vor, "+"),
             rating_text(standing.rating, standing.rating_sd),
@@ -39,6 +44,7 @@ def season_notes(season: Season) -> list[str]:
 
     comparison = season.comparison
     notes = [*reliability(comparison.episodes_per_mission, "seeds")]
+    notes += [SHARED_LETTERS] if policy_groups(comparison, "maximize") else []
     return [*notes, NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else notes
 
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.tournament.matches import check_teams, pair_plans, solo_plans
 from daf.comparison.tournament.season_table import disqualification_notes, season_notes, season_table
 from daf.comparison.tournament.standings import Season, Standing, rank_policies
@@ -17,7 +18,7 @@ from daf.config.schemas import DAFConfig
 from daf.episodes.plans import planner, unique_names, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError, Problem
-from daf.records import EpisodeRecord, MissionSpec
+from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
@@ -99,7 +100,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     return TournamentResult(
         objective=None,
         tables=(season_table(season),),
-        notes=(*_match_notes(played, config), *season_notes(season)),
+        notes=(*_match_notes(played, config), *weights_notes(_entrants(config)), *season_notes(season)),
         standings=season.standings,
         comparison=season.comparison,
         records=tuple(counted),
@@ -110,7 +111,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
 
 def _play(missions: Sequence[MissionSpec], config: DAFConfig, tracker: Tracker) -> _PlayedSeason:
     """Plays all matches. DAFError if fewer than two policies can finish one on their own."""
-    policies = unique_names([policy.spec() for policy in config.tournament.policies])
+    policies = _entrants(config)
     warn_about_untrained(policies, tracker)
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.tournament.seeds)
     make_plan = planner(config)
@@ -122,6 +123,10 @@ def _play(missions: Sequence[MissionSpec], config: DAFConfig, tracker: Tracker) 
     mixed = play_matches(config, pair_plans(missions, entrants, seeds, make_plan), "tournament")
     names = tuple(policy.name for policy in entrants)
     return _PlayedSeason(solo=solo, mixed=mixed, entrants=names, disqualified=failed)
+
+
+def _entrants(config: DAFConfig) -> list[PolicySpec]:
+    return unique_names([policy.spec() for policy in config.tournament.policies])
 
 
 def _match_notes(played: _PlayedSeason, config: DAFConfig) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daf.comparison.checkpoints import weights_notes
 from daf.comparison.vor.values import VorFindings, vor_findings
 from daf.comparison.vor.vor_tables import vor_notes, vor_tables
 from daf.config.schemas import DAFConfig
@@ -65,7 +66,12 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
     return VorResult(
         objective=findings.overall.value,
         tables=vor_tables(candidate, findings, plans),
-        notes=(*played.notes("vor"), *timeout_notes(played.records), *vor_notes(findings, pool, config)),
+        notes=(
+            *played.notes("vor"),
+            *timeout_notes(played.records),
+            *vor_notes(findings, pool, config),
+            *weights_notes(plans[0].policies[:1]),
+        ),
         candidate=candidate,
         pool=tuple(pool),
         missions=findings.missions,

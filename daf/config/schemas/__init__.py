@@ -15,6 +15,7 @@ from daf.config.schemas.comparison import (
     DAFBenchmarkConfig,
     DAFComparisonConfig,
     DAFPartConfig,
+    DAFPowerConfig,
     DAFTournamentConfig,
     DAFVorConfig,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "DAFParameterConfig",
     "DAFPartConfig",
     "DAFPolicyConfig",
+    "DAFPowerConfig",
     "DAFSeasonConfig",
     "DAFSweepConfig",
     "DAFTaskConfig",
@@ -88,6 +90,7 @@ class DAFConfig(Schema):
     training: DAFTrainingConfig
     evaluation: DAFEvaluationConfig
     comparison: DAFComparisonConfig
+    power: DAFPowerConfig
     vor: DAFVorConfig
     tournament: DAFTournamentConfig
     benchmark: DAFBenchmarkConfig

@@ -1,4 +1,4 @@
-"""Comparison, value over replacement, tournament, benchmark suite, ablation and analysis."""
+"""Comparison, power, value over replacement, tournament, benchmark suite, ablation and analysis."""
 
 from typing import Annotated, Any, Literal
 
@@ -30,6 +30,7 @@ class DAFComparisonConfig(Schema):
     algorithms: dict[Label, dict[str, Any]]
     trainings: Repeats
     metric: EpisodeMetric
+    direction: Literal["auto", "maximize", "minimize"]
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
@@ -55,6 +56,13 @@ class DAFComparisonConfig(Schema):
                 "stopping=sequential needs margin: the smallest difference that matters, in the unit of the metric"
             )
         return self
+
+
+class DAFPowerConfig(Schema):
+    """The difference that is to be found, and how surely."""
+
+    difference: Positive | None
+    power: Level
 
 
 class DAFVorConfig(Schema):
