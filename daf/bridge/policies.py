@@ -75,7 +75,7 @@ def policy_class(class_path: str) -> type:
         raise ValueError(f"no policy is called {class_path!r}. Registered: {', '.join(sorted(registered_policies()))}.")
     imported_code_digest(class_path)  # takes note of the files before they are read
     try:
-        with contained(), watching([path]):
+        with watching([path]):
             found = import_by_name(path)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"policy class {path!r} cannot be imported: {error}.") from error
