@@ -120,6 +120,27 @@ def test_what_was_ignored_at_the_start_stays_so() -> None:
     assert ended([signal.SIGINT, signal.SIGTERM], ignored=signal.SIGINT) == (143, "saved\n")
 
 
+LEAVES = """
+import atexit, signal, sys, time
+from daf.execution.interrupts import leave_at_once
+atexit.register(lambda: (print("cleans up", file=sys.stderr, flush=True), time.sleep(60)))
+atexit.register(leave_at_once, int(sys.argv[1]))
+print("done")
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 1), (signal.SIGHUP, 130)])
+def test_what_comes_after_the_work_changes_nothing(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LEAVES, str(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr and process.stderr.readline() == "cleans up\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=20) == ("done\n", "")
+    assert process.returncode == code
+
+
 def _stay(up: Event) -> None:
     up.set()
     time.sleep(60)
