@@ -38,12 +38,22 @@ def contained() -> Iterator[None]:
         with _ctrl_c_kept():
             yield
     finally:
+        _drop_torchs_folder()
         cpp_logger.setLevel(level)
         if placeholder:
             root.removeHandler(placeholder)
         warnings.filters[:] = filters  # type: ignore[index]
         warnings.filterwarnings("ignore", message=NOISE, category=UserWarning)
         sys.excepthook = hook
+
+
+def _drop_torchs_folder() -> None:
+    """Removes the temporary folder that torch makes when it is imported, which a process that is killed would leave.
+
+    It holds a template of remote modules that has been imported by then.
+    """
+    if instantiator := sys.modules.get("torch.distributed.nn.jit.instantiator"):
+        instantiator._TEMP_DIR.cleanup()
 
 
 @contextmanager

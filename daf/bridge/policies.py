@@ -388,7 +388,12 @@ def _give_infos(policy: "MultiAgentPolicy") -> "MultiAgentPolicy":
 
 def has_network(class_path: str) -> bool:
     """Whether a policy class offers a network: something to train and to load weights into."""
+    return class_offers_network(policy_class(class_path))
+
+
+def class_offers_network(found: type) -> bool:
+    """As `has_network`, for the class itself."""
     with contained():
         from mettagrid.policy.policy import MultiAgentPolicy
-    network = getattr(policy_class(class_path), "network", None)
+    network = getattr(found, "network", None)
     return network is not None and network is not MultiAgentPolicy.network

@@ -2,11 +2,10 @@
 
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
 #: Seconds after an interrupt in which another one changes nothing, since what the first one ended is being saved.
@@ -67,18 +66,14 @@ def end_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave_at_once(code: int) -> None:
-    """Makes what asks this process to end, once its work is done, end it at once with the code of that work.
+def hear_no_more() -> None:
+    """Makes this process, whose work is done, deaf to what asks it to end.
 
-    Python takes up to seconds to clean up. What came in them would have a finished run look like an interrupted one, or
-    print a traceback. A signal that is ignored stays so.
+    Python takes up to seconds to clean up, with its own handlers gone in the middle. What comes in them would have a
+    finished run look like an interrupted one, print a traceback, or hide the code that an interrupted one ends with.
     """
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # its reader is gone, which Python tells when it closes it
-            stream.flush()
     for number in (signal.SIGINT, *ENDING):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda _, __: os._exit(code))
+        signal.signal(number, signal.SIG_IGN)
 
 
 def leave_the_end_to_the_parent() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from daf.bridge.imports import ForeignExitError, import_by_name, surviving
+from daf.bridge.imports import ForeignExitError, contained, import_by_name, surviving
 from daf.bridge.missions import why_unplayable
 from daf.bridge.policies import policy_class
 from daf.config import DAFConfig
@@ -74,6 +74,12 @@ def test_a_module_cannot_have_ctrl_c_for_itself(then: str, modules: Path) -> Non
         import_by_name(f"{name}.Policy")
     assert signal.getsignal(signal.SIGINT) is handler
     assert signal.signal.__module__ == "signal"
+
+
+def test_torch_leaves_no_folder_that_a_killed_process_could_not_remove() -> None:
+    with contained():
+        import torch.distributed.nn.jit.instantiator as instantiator
+    assert not Path(instantiator.INSTANTIATED_TEMPLATE_DIR_PATH).exists()
 
 
 def test_a_ctrl_c_that_is_held_back_stays_so_during_an_import(modules: Path) -> None:
