@@ -50,10 +50,11 @@ def contained() -> Iterator[None]:
 def _drop_torchs_folder() -> None:
     """Removes the temporary folder that torch makes when it is imported, which a process that is killed would leave.
 
-    It holds a template of remote modules that has been imported by then.
+    It holds a template of remote modules, which is of no use once it is imported.
     """
-    if instantiator := sys.modules.get("torch.distributed.nn.jit.instantiator"):
-        instantiator._TEMP_DIR.cleanup()
+    module = sys.modules.get("torch.distributed.nn.api.remote_module")
+    if hasattr(module, "_NON_SCRIPTABLE_REMOTE_MODULE_MODULE"):
+        sys.modules["torch.distributed.nn.jit.instantiator"]._TEMP_DIR.cleanup()
 
 
 @contextmanager

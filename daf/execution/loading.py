@@ -13,12 +13,8 @@ from daf.execution.processes import ProcessExecutor
 from daf.records import MissionSpec, PolicySpec
 
 LOAD_LIMIT_S = 300.0
-
-
-class _Known:
-    """What foreign classes said when they were asked, for as long as their code stays the same: asking takes seconds."""
-
-    offers: dict[tuple[str, str | None], bool] = {}
+#: What classes said when they were asked, for as long as their code stays the same: asking a foreign one takes seconds.
+_OFFERS: dict[tuple[str, str | None], bool] = {}
 
 
 def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
@@ -30,7 +26,7 @@ def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
     """
     loaded, offers = where_it_belongs(policy, f"{__name__}:load", mission, policy)
     if policy.weights is None:
-        _Known.offers[_asked(policy)] = offers
+        _OFFERS[_asked(policy)] = offers
     return bool(loaded)
 
 
@@ -43,9 +39,9 @@ def offers_network(policy: PolicySpec) -> bool:
     if policy.weights is not None:
         return _ask(policy)
     asked = _asked(policy)
-    if asked not in _Known.offers:
-        _Known.offers[asked] = _ask(policy)
-    return _Known.offers[asked]
+    if asked not in _OFFERS:
+        _OFFERS[asked] = _ask(policy)
+    return _OFFERS[asked]
 
 
 def _asked(policy: PolicySpec) -> tuple[str, str | None]:

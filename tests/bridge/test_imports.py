@@ -78,7 +78,8 @@ def test_a_module_cannot_have_ctrl_c_for_itself(then: str, modules: Path) -> Non
 
 def test_torch_leaves_no_folder_that_a_killed_process_could_not_remove() -> None:
     with contained():
-        import torch.distributed.nn.jit.instantiator as instantiator
+        import torch.distributed.nn  # noqa: F401
+        from torch.distributed.nn.jit import instantiator
     assert not Path(instantiator.INSTANTIATED_TEMPLATE_DIR_PATH).exists()
 
 

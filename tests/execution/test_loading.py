@@ -26,7 +26,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How often the module of a foreign policy was imported."""
     (tmp_path / "foreign_policy.py").write_text(FOREIGN)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(loading._Known, "offers", {})
+    monkeypatch.setattr(loading, "_OFFERS", {})
     return lambda: len((tmp_path / "imports.txt").read_text())
 
 
