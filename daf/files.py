@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 PARTIAL = ".partial"
 
@@ -21,20 +21,23 @@ def user_state(name: str) -> Path:
 
 
 @contextmanager
-def writing_whole(path: Path) -> Iterator[IO[bytes]]:
+def writing_whole(path: Path) -> Iterator[BinaryIO]:
     """A file to be written by way of one beside it: a reader finds the old content, the new one or none, never half.
 
-    The content is on the disk before the name points to it. A failed write leaves nothing behind.
+    The content is on the disk before the name points to it. A failed write leaves nothing behind, and neither does a
+    process that is killed in it, where the file system has files without a name (those of Linux do, network ones not).
 
     Raises:
         OSError: the folder is missing, read-only or full.
     """
     partial = path.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
     try:
-        with partial.open("xb") as file:
+        with _opened(partial) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            if not partial.exists():
+                _name(file, partial)
         partial.replace(path)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -49,3 +52,21 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """
     with writing_whole(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def _opened(partial: Path) -> BinaryIO:
+    """A new file without a name in the folder of `partial`, or else one of that name."""
+    try:
+        return os.fdopen(os.open(partial.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "wb")
+    except (OSError, AttributeError):  # a file system, or a system, without them
+        return partial.open("xb")
+
+
+def _name(file: BinaryIO, path: Path) -> None:
+    """Gives an open file without a name one, as `open(2)` recommends."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        # With the folder's descriptor Python calls linkat, which alone follows the link in /proc.
+        os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(folder)

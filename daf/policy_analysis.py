@@ -1,7 +1,7 @@
 """Which policies there are, and what they are made of: `task=policies`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from daf.bridge.missions import agent_count
 from daf.bridge.policies import has_network, registered_policies
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import unique_names
+from daf.errors import DAFError, first_line
 from daf.execution.loading import where_it_belongs
 from daf.records import MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
@@ -76,6 +77,15 @@ def daf_list_available_policies(mission: MissionSpec = SMALL_MISSION) -> tuple[A
 
 def _available(name: str, class_path: str, mission: MissionSpec) -> AvailablePolicy:
     spec = PolicySpec(name=name, class_path=class_path)
+    try:
+        found: AvailablePolicy = where_it_belongs(spec, f"{__name__}:try_here", spec, mission)
+    except DAFError as error:  # it ends its process, or hangs
+        return _unusable(spec, f"fails when it is loaded: {first_line(error)}")
+    return found
+
+
+def try_here(spec: PolicySpec, mission: MissionSpec) -> AvailablePolicy:
+    """Loads a policy and tries it for some steps, in this process."""
     parts, problem = None, None
     try:
         parts = policy_parts(mission, spec)
@@ -83,12 +93,25 @@ def _available(name: str, class_path: str, mission: MissionSpec) -> AvailablePol
     except Exception as error:  # a policy is anybody's code
         doing = "acts" if parts else "is loaded"
         problem = f"fails when it {doing}: {type(error).__name__}: {error}".splitlines()[0]
+    if parts is None:
+        return replace(_unusable(spec, problem), trainable=has_network(spec.class_path))
     return AvailablePolicy(
-        name=name,
-        class_path=class_path,
-        trainable=bool(parts.layers) if parts else has_network(class_path),
-        recurrent=parts.recurrent if parts else None,
-        step_batch=parts.step_batch if parts else False,
+        name=spec.name,
+        class_path=spec.class_path,
+        trainable=bool(parts.layers),
+        recurrent=parts.recurrent,
+        step_batch=parts.step_batch,
+        problem=problem,
+    )
+
+
+def _unusable(spec: PolicySpec, problem: str | None) -> AvailablePolicy:
+    return AvailablePolicy(
+        name=spec.name,
+        class_path=spec.class_path,
+        trainable=False,
+        recurrent=None,
+        step_batch=False,
         problem=problem,
     )
 

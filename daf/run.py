@@ -1,5 +1,6 @@
 """The entrypoint: compose, validate, check, dispatch to a task, return its objective."""
 
+import atexit
 import logging
 import os
 import sys
@@ -12,6 +13,7 @@ from daf.cli.exit_codes import exit_code
 from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
+from daf.execution.interrupts import hear_no_more
 from daf.redaction import guarded
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     with guarded():
         code = exit_code(_dispatch)
+    atexit.register(hear_no_more)
     sys.exit(code)
 
 

@@ -25,10 +25,15 @@ if threading.current_thread() is threading.main_thread():
 
 
 @pytest.fixture(autouse=True)
-def _ctrl_c_is_heard() -> None:
-    """As at the start, whatever the test before made of it."""
+def _ctrl_c_is_heard() -> Iterator[None]:
+    """A test that leaves a handler behind fails, and not the one that interrupts itself hours later.
+
+    What imports CoGames' trainer outside of `contained` does: PufferLib's handler ends the process without a word.
+    """
+    yield
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        left = signal.signal(signal.SIGINT, signal.default_int_handler)
+        assert left is signal.default_int_handler, f"it leaves {left} to Ctrl-C"
 
 
 TINY = (

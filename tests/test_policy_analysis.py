@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 from mlflow import MlflowClient
 
+from daf import policy_analysis
 from daf.config import DAFConfig
+from daf.errors import DAFError
 from daf.policy_analysis import (
     SMALL_MISSION,
     TIMED_STEPS,
@@ -89,3 +91,14 @@ def test_architectures_side_by_side_are_logged(tiny: Load, tracker: Tracker, sto
 def test_an_architecture_table_of_one() -> None:
     table = daf_compare_policy_architectures([daf_analyze_policy(spec_of("puffer"))])
     assert table.rows[0][:4] == ("puffer", "PufferDefaultPolicy", "681,734", "5")
+
+
+def test_a_registered_policy_that_ends_its_process_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def died(*_: object) -> None:
+        raise DAFError("The worker process died with exit code 3.")
+
+    monkeypatch.setattr(policy_analysis, "registered_policies", lambda: {"odd": "odd.Policy"})
+    monkeypatch.setattr(policy_analysis, "where_it_belongs", died)
+    (listed,) = daf_list_available_policies()
+    assert (listed.name, listed.trainable) == ("odd", False)
+    assert listed.problem == "fails when it is loaded: The worker process died with exit code 3."

@@ -17,7 +17,6 @@ import stat
 import subprocess
 import sys
 import tarfile
-import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -373,8 +372,9 @@ def _contents(folder: Path) -> dict[str, str]:
 
 
 def _unpack(bundle: Bundle, folder: Path, setup: str | None) -> None:
-    """Unpacks beside the folder that it is to be, so that nobody meets half of it."""
-    partial = folder.with_name(f".{uuid.uuid4().hex}{PARTIAL}")
+    """Unpacks beside the folder that it is to be, so that nobody meets half of it. The caller holds its lock."""
+    partial = folder.with_name(f".{folder.name}{PARTIAL}")
+    _remove(partial)  # of a process that was killed
     partial.mkdir(mode=0o700)
     try:
         with _explained(bundle.path), _members(bundle.path) as members:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 # CoGames' map configs make pydantic warn about its own serialisation on every build; nothing is lost by it.
@@ -25,8 +26,6 @@ def contained() -> Iterator[None]:
     with exit code 0; `mettagrid` attaches a handler to the root logger when it has none.
     """
     filters, hook = warnings.filters[:], sys.excepthook
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    on_interrupt = signal.getsignal(signal.SIGINT) if in_main_thread else None
     root = logging.getLogger()
     placeholder = None if root.handlers else logging.NullHandler()
     if placeholder:
@@ -36,16 +35,66 @@ def contained() -> Iterator[None]:
     level = cpp_logger.level
     cpp_logger.setLevel(logging.ERROR)
     try:
-        yield
+        with _ctrl_c_kept():
+            yield
     finally:
+        _drop_torchs_folder()
         cpp_logger.setLevel(level)
         if placeholder:
             root.removeHandler(placeholder)
         warnings.filters[:] = filters  # type: ignore[index]
         warnings.filterwarnings("ignore", message=NOISE, category=UserWarning)
         sys.excepthook = hook
-        if in_main_thread:
-            signal.signal(signal.SIGINT, on_interrupt)
+
+
+def _drop_torchs_folder() -> None:
+    """Removes the temporary folder that torch makes when it is imported, which a process that is killed would leave.
+
+    It holds a template of remote modules, which is of no use once it is imported.
+    """
+    module = sys.modules.get("torch.distributed.nn.api.remote_module")
+    if hasattr(module, "_NON_SCRIPTABLE_REMOTE_MODULE_MODULE"):
+        sys.modules["torch.distributed.nn.jit.instantiator"]._TEMP_DIR.cleanup()
+
+
+@contextmanager
+def _ctrl_c_kept() -> Iterator[None]:
+    """Keeps what is imported from taking Ctrl-C over, even for the moment of the import, and from swallowing one.
+
+    An import lasts seconds, in which PufferLib's handler would end the process with exit code 0; and not all of what is
+    imported lets a KeyboardInterrupt through.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    set_handler, handler = signal.signal, signal.getsignal(signal.SIGINT)
+    raised: list[BaseException] = []
+    kept = True
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        try:
+            if callable(handler):
+                handler(number, frame)
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    def set_another(number: int, wanted: Any) -> Any:
+        mine = kept and number == signal.SIGINT
+        return signal.getsignal(number) if mine else set_handler(number, wanted)
+
+    if callable(handler):
+        set_handler(signal.SIGINT, hand_on)
+    signal.signal = set_another  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        kept = False
+        signal.signal = set_handler
+        if handler is not None:  # of a program that embeds Python
+            set_handler(signal.SIGINT, handler)
+        if raised:
+            raise raised[0]
 
 
 class ForeignExitError(ImportError):
@@ -92,7 +141,7 @@ def import_by_name(path: str) -> Any:
     module, _, name = path.rpartition(".")
     if not module:
         raise ImportError(f"{path!r} is no dotted path")
-    with surviving(f"importing {module}"):
+    with contained(), surviving(f"importing {module}"):
         try:
             if module == "__main__":
                 prepare_main(name)

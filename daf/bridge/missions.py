@@ -89,7 +89,7 @@ def _build_from_file(spec: MissionSpec) -> tuple[str, "MettaGridConfig"]:
         raise ValueError(
             f"{spec.name}: CoGames 0.17.1 cannot read YAML mission files. Use a .py file with get_config()."
         )
-    with surviving(f"reading {spec.name}"):
+    with contained(), surviving(f"reading {spec.name}"):
         _, config, _ = get_mission(spec.name)
     if spec.max_steps is not None and spec.max_steps != config.game.max_steps:
         raise ValueError(

@@ -75,7 +75,7 @@ def policy_class(class_path: str) -> type:
         raise ValueError(f"no policy is called {class_path!r}. Registered: {', '.join(sorted(registered_policies()))}.")
     imported_code_digest(class_path)  # takes note of the files before they are read
     try:
-        with contained(), watching([path]):
+        with watching([path]):
             found = import_by_name(path)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"policy class {path!r} cannot be imported: {error}.") from error
@@ -395,7 +395,12 @@ def _give_infos(policy: "MultiAgentPolicy") -> "MultiAgentPolicy":
 
 def has_network(class_path: str) -> bool:
     """Whether a policy class offers a network: something to train and to load weights into."""
+    return class_offers_network(policy_class(class_path))
+
+
+def class_offers_network(found: type) -> bool:
+    """As `has_network`, for the class itself."""
     with contained():
         from mettagrid.policy.policy import MultiAgentPolicy
-    network = getattr(policy_class(class_path), "network", None)
+    network = getattr(found, "network", None)
     return network is not None and network is not MultiAgentPolicy.network

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from daf.bridge.devices import resolve_device
 from daf.bridge.missions import agent_count
-from daf.bridge.policies import has_network
 from daf.config.schemas import DAFConfig
+from daf.execution.loading import offers_network
 from daf.records import EpisodePlan, MissionSpec, PolicySpec
 from daf.tracking.tracker import Tracker
 
@@ -65,5 +65,5 @@ def plan_episodes(config: DAFConfig, mission: MissionSpec, policy: PolicySpec) -
 def warn_about_untrained(policies: Iterable[PolicySpec], tracker: Tracker) -> None:
     """Warns about every network without weights: what it scores is chance."""
     for policy in policies:
-        if policy.weights is None and has_network(policy.class_path):
+        if policy.weights is None and offers_network(policy):
             tracker.warn(f"{policy.name} has no weights: CoGames gives it new random ones for every episode.")

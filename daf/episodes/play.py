@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from daf.bridge.bundles import clean_environment
 from daf.bridge.imports import main_file
-from daf.bridge.policies import brings_code, code_digest, is_cogames_own
+from daf.bridge.policies import brings_code, is_cogames_own
 from daf.episodes.cache import EpisodeCache, default_cache_dir
 from daf.episodes.limits import DEFAULT_LIMITS, Limits, agent_steps
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
@@ -19,6 +19,7 @@ from daf.episodes.worker import LANES, Chunk, Episode, Finished
 from daf.errors import DAFConfigError, Problem
 from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessage
 from daf.execution.in_process import InProcessExecutor
+from daf.execution.loading import lives_only_here
 from daf.execution.processes import ProcessExecutor, is_worker
 from daf.execution.retries import Retries
 from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
@@ -311,13 +312,7 @@ def _may_play_here(plans: Iterable[EpisodePlan]) -> bool:
     A worker is somebody's child already, and a class that lives in this process alone can be played nowhere else.
     """
     paths = {spec.class_path for plan in plans for spec in plan.policies}
-    return is_worker() or all(is_cogames_own(path) or _is_only_here(path) for path in paths)
-
-
-def _is_only_here(class_path: str) -> bool:
-    if class_path.startswith("__main__."):
-        return main_file() is None
-    return code_digest(class_path) is None
+    return is_worker() or all(is_cogames_own(path) or lives_only_here(path) for path in paths)
 
 
 class _Player:

@@ -66,6 +66,16 @@ def end_in_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def hear_no_more() -> None:
+    """Makes this process, whose work is done, deaf to what asks it to end.
+
+    Python takes up to seconds to clean up, with its own handlers gone in the middle. What comes in them would have a
+    finished run look like an interrupted one, print a traceback, or hide the code that an interrupted one ends with.
+    """
+    for number in (signal.SIGINT, *ENDING):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def leave_the_end_to_the_parent() -> None:
     """Makes a worker process deaf to what is sent to a whole group: its parent ends it when the time has come."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -5,13 +5,16 @@ from typing import Any
 
 from daf.bridge.bundles import clean_environment
 from daf.bridge.episode import policy_interface
-from daf.bridge.policies import brings_code, is_cogames_own, load_policy
+from daf.bridge.imports import main_file
+from daf.bridge.policies import brings_code, class_offers_network, code_digest, is_cogames_own, load_policy
 from daf.errors import DAFError
 from daf.execution.executor import JobContext, JobDone, JobFailed
 from daf.execution.processes import ProcessExecutor
 from daf.records import MissionSpec, PolicySpec
 
 LOAD_LIMIT_S = 300.0
+#: What classes said when they were asked, for as long as their code stays the same: asking a foreign one takes seconds.
+_OFFERS: dict[tuple[str, str | None], bool] = {}
 
 
 def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
@@ -21,27 +24,52 @@ def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
         Exception: whatever the policy raises.
         DAFError: it fails, ends its process or hangs in the process that it is loaded in.
     """
-    return bool(where_it_belongs(policy, f"{__name__}:load", mission, policy))
+    loaded, offers = where_it_belongs(policy, f"{__name__}:load", mission, policy)
+    if policy.weights is None:
+        _OFFERS[_asked(policy)] = offers
+    return bool(loaded)
 
 
 def offers_network(policy: PolicySpec) -> bool:
-    """Whether its class offers a network, asked like `has_network` but without a mission.
+    """Whether its class offers a network, asked like `has_network` but without a mission, and only once.
 
     Raises:
         Exception: as for `has_network`.
     """
+    if policy.weights is not None:
+        return _ask(policy)
+    asked = _asked(policy)
+    if asked not in _OFFERS:
+        _OFFERS[asked] = _ask(policy)
+    return _OFFERS[asked]
+
+
+def _asked(policy: PolicySpec) -> tuple[str, str | None]:
+    return policy.class_path, code_digest(policy.class_path)
+
+
+def _ask(policy: PolicySpec) -> bool:
     return bool(where_it_belongs(policy, "daf.bridge.policies:has_network", policy.class_path))
+
+
+def lives_only_here(class_path: str) -> bool:
+    """Whether no other process can import a class: it was typed into a notebook, or made without a file."""
+    if class_path.startswith("__main__."):
+        return main_file() is None
+    return code_digest(class_path) is None
 
 
 def where_it_belongs(policy: PolicySpec, function: str, *arguments: Any) -> Any:
     """What ``module:function`` returns: here for CoGames' own policy, in a process of its own for anybody else's.
+
+    A class that only this process knows is asked here, too.
 
     Raises:
         Exception: whatever it raises here.
         DAFError: it raises, ends its process or hangs there; the message says which.
     """
     foreign = brings_code(policy)
-    if is_cogames_own(policy.class_path) and not foreign:
+    if not foreign and (is_cogames_own(policy.class_path) or lives_only_here(policy.class_path)):
         return pkgutil.resolve_name(function)(*arguments)
     with ProcessExecutor(f"{__name__}:call", 1, environment=clean_environment() if foreign else None) as executor:
         executor.submit((function, arguments), time_limit_s=LOAD_LIMIT_S)
@@ -64,6 +92,7 @@ def call(payload: tuple[str, tuple[Any, ...]], context: JobContext) -> tuple[Any
         return None, str(error) or type(error).__name__
 
 
-def load(mission: MissionSpec, policy: PolicySpec) -> bool:
-    """Loads a policy here; whether it has a network."""
-    return load_policy(policy_interface(mission), policy).network() is not None
+def load(mission: MissionSpec, policy: PolicySpec) -> tuple[bool, bool]:
+    """Loads a policy here; whether it has a network, and whether its class offers one."""
+    loaded = load_policy(policy_interface(mission), policy)
+    return loaded.network() is not None, class_offers_network(type(loaded))

@@ -228,6 +228,17 @@ def test_a_setup_script_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path for path in bundles_folder().iterdir() if path.suffix != ".lock"] == []
 
 
+def test_what_a_killed_process_unpacked_is_replaced(tmp_path: Path) -> None:
+    bundle = read_bundle(packed(tmp_path / "p.zip", {"policy_spec.json": spec_text(), "more.txt": "more"}))
+    folder = unpacked(bundle, run_setup=False)
+    half = folder.with_name(f".{folder.name}.partial")
+    folder.rename(half)
+    (half / "odd.txt").touch()
+    assert unpacked(bundle, run_setup=False) == folder
+    assert not (folder / "odd.txt").exists()
+    assert not half.exists()
+
+
 def test_what_is_unpacked_is_this_users_alone_and_verified(tmp_path: Path) -> None:
     bundle = read_bundle(packed(tmp_path / "b.zip", {SPEC: spec_text(), "deep/x": "right"}))
     folder = unpacked(bundle, run_setup=False)

@@ -1,6 +1,7 @@
 """Somebody else's module cannot end this process, whatever it tries."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from daf.bridge.imports import ForeignExitError, import_by_name, surviving
+from daf.bridge.imports import ForeignExitError, contained, import_by_name, surviving
 from daf.bridge.missions import why_unplayable
 from daf.bridge.policies import policy_class
 from daf.config import DAFConfig
 from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError
+from daf.execution.interrupts import interrupt_deferred
 from daf.records import MissionSpec
 from daf.sweeps.api import with_sweep
 from daf.sweeps.strategies import make_sampler
@@ -51,6 +53,42 @@ def test_a_fork_may_end_itself() -> None:
         if child == 0:
             os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+
+
+SWALLOWS = """
+import signal
+signal.signal(signal.SIGINT, lambda *_: print("mine"))
+try:
+    signal.raise_signal(signal.SIGINT)
+except BaseException as error:
+    {then}
+"""
+
+
+@pytest.mark.parametrize("then", ["pass", "raise ImportError('no') from error", "raise"])
+def test_a_module_cannot_have_ctrl_c_for_itself(then: str, modules: Path) -> None:
+    name = f"swallows_{len(then)}"
+    (modules / f"{name}.py").write_text(SWALLOWS.format(then=then))
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        import_by_name(f"{name}.Policy")
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.signal.__module__ == "signal"
+
+
+def test_torch_leaves_no_folder_that_a_killed_process_could_not_remove() -> None:
+    with contained():
+        import torch.distributed.nn  # noqa: F401
+        from torch.distributed.nn.jit import instantiator
+    assert not Path(instantiator.INSTANTIATED_TEMPLATE_DIR_PATH).exists()
+
+
+def test_a_ctrl_c_that_is_held_back_stays_so_during_an_import(modules: Path) -> None:
+    (modules / "swallows_none.py").write_text(SWALLOWS.format(then="raise") + "Policy = 1\n")
+    done = []
+    with pytest.raises(KeyboardInterrupt), interrupt_deferred():
+        done.append(import_by_name("swallows_none.Policy"))
+    assert done == [1]
 
 
 def test_samplers_missions_and_tasks(modules: Path, tiny: Load) -> None:

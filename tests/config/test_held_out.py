@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from daf.bridge.imports import contained
 from daf.bridge.missions import build_mission
 from daf.config import DAFConfig
 from daf.config.held_out import held_out_problems
@@ -35,7 +36,8 @@ def test_a_training_on_evaluation_seeds_is_found(tiny: Load, overrides: tuple[st
 
 def test_maps_are_seeded_as_the_check_assumes(tiny: Load) -> None:
     """CoGames adds the environment's seed to the map's: the maps of seed 500,000 begin at 1,000,000."""
-    from cogames.train import _EnvCreator
+    with contained():
+        from cogames.train import _EnvCreator
 
     config = build_mission(tiny("mission=arena").mission_spec())[1]
     for map_seed, expected in ((None, 1_000_003), (70, 500_073)):

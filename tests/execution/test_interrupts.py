@@ -120,6 +120,32 @@ def test_what_was_ignored_at_the_start_stays_so() -> None:
     assert ended([signal.SIGINT, signal.SIGTERM], ignored=signal.SIGINT) == (143, "saved\n")
 
 
+CLEANS_UP = """
+import atexit, sys, time
+from daf.execution.interrupts import hear_no_more
+class Slow:
+    def __del__(self):
+        print("far", flush=True)
+        time.sleep(0.5)
+slow = Slow()
+atexit.register(lambda: (print("near", flush=True), time.sleep(0.5)))
+atexit.register(hear_no_more)
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130), (signal.SIGHUP, 1)])
+def test_what_comes_after_the_work_changes_nothing(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", CLEANS_UP, str(code)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for stage in ("near", "far"):
+            assert process.stdout and process.stdout.readline() == f"{stage}\n"
+            process.send_signal(number)
+        assert process.communicate(timeout=20) == ("", "")
+    assert process.returncode == code
+
+
 def _stay(up: Event) -> None:
     up.set()
     time.sleep(60)
