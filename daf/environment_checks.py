@@ -23,6 +23,7 @@ from daf.execution.loading import has_network
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
 from daf.tracking.store import is_run_id, tracking_problems
+from daf.training.resume import resume_problems
 
 LEAST_FREE_GIB = 1.0
 
@@ -71,6 +72,8 @@ def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     found += EnvironmentCheckResult(tuple(tracking_problems(config.tracking.uri, config.tracking.experiment)))
     found += EnvironmentCheckResult((*task.problems(config), *(pool_problems(config) if _needs_pool(config) else ())))
     found += EnvironmentCheckResult(tuple(held_out_problems(config)) if task.trains(config) else ())
+    if found.passed and task.trains(config):
+        found += EnvironmentCheckResult(tuple(resume_problems(config)))
     if found.passed:
         found += daf_check_mission_configs(config)
     return found + daf_check_policies(config) if found.passed else found
@@ -124,7 +127,7 @@ def _weights_problem(weights: str) -> str | None:
 def daf_check_disk_space(config: DAFConfig) -> EnvironmentCheckResult:
     """The output folder must be creatable, with `LEAST_FREE_GIB` on its disk."""
     folder = Path(config.output_dir).absolute()
-    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    existing = next(path for path in [folder, *folder.parents] if os.path.lexists(path))
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         return _error("output_dir", f"{existing} is not a folder that can be written to.")
     free = shutil.disk_usage(existing).free / 2**30

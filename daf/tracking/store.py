@@ -141,6 +141,26 @@ def _opened(address: str, experiment: str, folder: Path | None) -> tuple["Mlflow
     return client, str(client.create_experiment(experiment, artifact_location=artifacts))
 
 
+def client_of(uri: str | None) -> "MlflowClient | None":
+    """A client of a store that is there; None where nothing has been made yet, and nothing is.
+
+    Raises:
+        DAFConfigError: it cannot be opened.
+    """
+    address = tracking_uri(uri)
+    try:
+        path = sqlite_file(address)
+        return None if path is not None and not _holds_something(path) else _client(address)
+    except WrongAddressError as error:
+        raise DAFConfigError([error.problem(address_key(uri))]) from error
+    except Exception as error:  # as in `open_store`
+        raise DAFConfigError([_unopened(uri, error)]) from error
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
+
+
 def _client(address: str) -> "MlflowClient":
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # By default a server that is not there is waited for during minutes at every call. The tracker retries itself.
