@@ -1,10 +1,11 @@
 """The entrypoint: compose, validate, check, dispatch to a task, return its objective."""
 
+import io
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -138,7 +139,7 @@ def _dispatch() -> None:
         print(help_text(config_dir))
         return
     from daf.cli.command_line import read_command_line
-    from daf.cli.hydra_job import without_hydra_folder
+    from daf.cli.hydra_job import job_folder, without_hydra_folder
     from daf.config.override_secrets import learn_overrides, overrides_that_sweep_secrets
 
     command = read_command_line(arguments)
@@ -146,21 +147,30 @@ def _dispatch() -> None:
     if command.only_hydra:
         _show()
     elif command.asks_for_sweep():
-        command.check_sweep()
+        composed = command.sweep()
         _raise_if_any(overrides_that_sweep_secrets(command.overrides))
+        folder = job_folder(composed, "hydra.sweep.dir")
         sys.argv[1:] = without_hydra_folder(arguments, command.overrides)
         # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
-        _hydra_main() if command.sweeper().endswith(".DAFSweeper") else _multirun(command)
+        is_dafs = str(composed.hydra.sweeper.get("_target_")).endswith(".DAFSweeper")
+        _hydra_main() if is_dafs else _multirun(command, folder)
     else:
         _single(command)
 
 
 def _show() -> None:
     """What Hydra shows of a config, or why it cannot."""
+    told = io.StringIO()
     try:
-        _hydra_main()
+        with redirect_stderr(told):
+            _hydra_main()
     except Exception as error:
         raise DAFConfigError([Problem("config", first_line(error))]) from error
+    except SystemExit as error:
+        if error.code:  # Hydra's way to say that there is nothing of the kind
+            raise DAFConfigError([Problem("command line", f"{told.getvalue().strip()}.")]) from error
+        raise
+    sys.stderr.write(told.getvalue())
 
 
 def _hydra_main() -> None:
@@ -197,36 +207,36 @@ def _single(command: "CommandLine") -> None:
 
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
-        config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
-        found = _checked(config)
-        unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
-        _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
-        overrides = tuple(composed.hydra.overrides.task)
+    config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
+    found = _checked(config)
+    unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
+    _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
+    overrides = tuple(composed.hydra.overrides.task)
 
-        def work() -> None:
-            for warning in found.warnings:  # again: the run's log exists only now
-                log.warning("%s", warning)
-            result = _run_checked(config, overrides, claim)
-            if result.failed:
-                raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
+    def work() -> None:
+        for warning in found.warnings:  # again: the run's log exists only now
+            log.warning("%s", warning)
+        result = _run_checked(config, overrides, claim)
+        if result.failed:
+            raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
 
-        with _claimed(config) as claim:
-            run_as_job(hydra, composed, command.config_name, work)
+    with _claimed(config) as claim:
+        run_as_job(hydra, composed, command.config_name, work)
 
 
-def _multirun(command: "CommandLine") -> None:
+def _multirun(command: "CommandLine", folder: str) -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
     from daf.config.override_secrets import override_without_secrets
     from daf.config.refusals import shortened
     from daf.tracking.output_folder import Request, claimed
 
-    configs = command.configs()
+    configs = [config.model_copy(update={"output_dir": folder}) for config in command.configs()]
     for config in configs:
         _raise_if_any(_checked(config).errors)
     name = " ".join(["multirun", *map(override_without_secrets, command.overrides)])
     request = Request(what=shortened(name), digest=digest(name))
     with (
-        claimed(Path(configs[0].output_dir).absolute(), request) as claim,
+        claimed(Path(folder), request) as claim,
         _tracked(configs[0], name, command.overrides, claim) as tracker,
     ):
         os.environ[PARENT_RUN] = tracker.run_id

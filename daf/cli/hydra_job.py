@@ -25,8 +25,11 @@ def job_folder(composed: DictConfig, key: str) -> str:
         key: the folder's, ``hydra.run.dir`` or ``hydra.sweep.dir``.
 
     Raises:
-        DAFConfigError: it names none.
+        DAFConfigError: it names none, or jobs are to change the working directory.
     """
+    if composed.hydra.job.chdir:
+        what = "relative paths in the config are meant from the folder where DAF is started, so no job leaves it."
+        raise DAFConfigError([Problem("hydra.job.chdir", what, "Leave it out: files of a run are in output_dir.")])
     before = HydraConfig.instance().cfg
     try:
         HydraConfig.instance().cfg = composed  # for ${hydra:...}; `set_config` would close it to changes
