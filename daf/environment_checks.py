@@ -20,6 +20,7 @@ from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 from daf.execution.loading import has_network
+from daf.files import why_no_files
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
 from daf.tracking.store import is_run_id, tracking_problems
@@ -128,8 +129,8 @@ def daf_check_disk_space(config: DAFConfig) -> EnvironmentCheckResult:
     """The output folder must be creatable, with `LEAST_FREE_GIB` on its disk."""
     folder = Path(config.output_dir).absolute()
     existing = next(path for path in [folder, *folder.parents] if os.path.lexists(path))
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        return _error("output_dir", f"{existing} is not a folder that can be written to.")
+    if why := why_no_files(existing):
+        return _error("output_dir", f"{existing} is not a folder that can be written to: {why}.")
     free = shutil.disk_usage(existing).free / 2**30
     if free < LEAST_FREE_GIB:
         return _error(

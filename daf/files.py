@@ -3,6 +3,7 @@
 import os
 import uuid
 from pathlib import Path
+from tempfile import TemporaryFile
 
 PARTIAL = ".partial"
 
@@ -10,6 +11,18 @@ PARTIAL = ".partial"
 def user_cache(name: str) -> Path:
     """``$XDG_CACHE_HOME/daf/<name>``, with ``~/.cache`` where that is not set."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "daf" / name
+
+
+def why_no_files(folder: Path) -> str | None:
+    """Why a folder takes no file, tried out with one that nobody sees, or None where it does.
+
+    Permissions alone say little: root has them in a read-only file system, and in one that only the kernel fills.
+    """
+    try:
+        with TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def write_whole(path: Path, content: str | bytes) -> None:

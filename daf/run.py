@@ -71,14 +71,11 @@ def _claimed(config: "DAFConfig") -> "AbstractContextManager[Claim]":
 def _run_checked(
     config: "DAFConfig", overrides: Sequence[str], claim: "Claim", parent_run_id: str | None = None
 ) -> "TaskResult":
-    from daf.tasks import find_task, print_result
+    from daf.tasks import find_task, print_result, run_task
 
     task = find_task(config.task)
     with _tracked(config, run_name(config, overrides), overrides, claim, parent_run_id) as tracker:
-        try:
-            result = task.run(config, tracker)
-        except SystemExit as error:  # anybody's code takes part; its exit is not ours
-            raise DAFError(f"code that the task runs called sys.exit({error.code})") from error
+        result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")

@@ -35,6 +35,8 @@ QUIET = {
     "sqlalchemy.pool": logging.CRITICAL,
     "urllib3.connectionpool": logging.ERROR,
 }
+#: Addresses with experiments that were just looked at: to open them, they are not looked at again.
+_found_right: set[tuple[str, str]] = set()
 
 
 def project_dir() -> Path:
@@ -77,6 +79,7 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
         return [error.problem(address_key(uri))]
     except Exception as error:  # a server may answer anything
         return [_unopened(uri, error)]
+    _found_right.add((address, experiment))
     return []
 
 
@@ -115,7 +118,9 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
     """
     address = tracking_uri(uri)
     try:
-        if not address.startswith("http"):
+        known = (address, experiment) in _found_right
+        _found_right.discard((address, experiment))
+        if not known and not address.startswith("http"):
             _check_calmly(address, experiment)
         path = sqlite_file(address)
         if path is None:
