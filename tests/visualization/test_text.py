@@ -3,6 +3,7 @@
 import numpy as np
 
 from daf.statistics import Estimate, Interval
+from daf.visualization.columns import Column, Number
 from daf.visualization.text import (
     NO_DIFFERENCE,
     NO_VALUE,
@@ -28,6 +29,13 @@ def test_numbers_keep_what_says_something() -> None:
     values = (0.54613, 0.0, 0.00012345, 12_345_678.0, None)
     assert [number_text(value) for value in values] == ["0.5461", "0.0000", "0.0001234", "1.235e+07", NO_VALUE]
     assert (number_text(0.5, "+"), ratio_text(-0.1234, "+"), ratio_text(None)) == ("+0.5000", "-0.12", NO_VALUE)
+
+
+def test_what_has_no_value_is_a_dash_in_every_table() -> None:
+    nan = float("nan")
+    assert {number_text(nan), number_text(nan, "+"), ratio_text(nan), p_text(nan), quantity_text(nan)} == {NO_VALUE}
+    assert estimate_cells(Estimate(nan, Interval(nan, nan, 0.95)))[0] == NO_VALUE
+    assert Column[float]("std", "sd", lambda value: value, number_text).cell(nan) == Number(None, NO_VALUE)
 
 
 def test_p_values_do_not_pretend_to_be_exact() -> None:
