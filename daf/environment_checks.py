@@ -21,9 +21,11 @@ from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
+from daf.files import why_no_files
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
 from daf.tracking.store import is_run_id, tracking_problems
+from daf.training.resume import resume_problems
 
 LEAST_FREE_GIB = 1.0
 
@@ -73,6 +75,8 @@ def _checked(config: DAFConfig, task: Task) -> EnvironmentCheckResult:
     found += EnvironmentCheckResult((*task.problems(config), *(pool_problems(config) if _needs_pool(config) else ())))
     found += EnvironmentCheckResult(tuple(held_out_problems(config)) if task.trains(config) else ())
     found += daf_check_auth(config) if task.needs_account else EnvironmentCheckResult()
+    if found.passed and task.trains(config):
+        found += EnvironmentCheckResult(tuple(resume_problems(config)))
     if found.passed:
         found += daf_check_mission_configs(config)
     return found + daf_check_policies(config) if found.passed else found
@@ -126,9 +130,9 @@ def _weights_problem(weights: str) -> str | None:
 def daf_check_disk_space(config: DAFConfig) -> EnvironmentCheckResult:
     """The output folder must be creatable, with `LEAST_FREE_GIB` on its disk."""
     folder = Path(config.output_dir).absolute()
-    existing = next(path for path in [folder, *folder.parents] if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        return _error("output_dir", f"{existing} is not a folder that can be written to.")
+    existing = next(path for path in [folder, *folder.parents] if os.path.lexists(path))
+    if why := why_no_files(existing):
+        return _error("output_dir", f"{existing} is not a folder that can be written to: {why}.")
     free = shutil.disk_usage(existing).free / 2**30
     if free < LEAST_FREE_GIB:
         return _error(

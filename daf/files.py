@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 PARTIAL = ".partial"
@@ -18,6 +19,18 @@ def user_cache(name: str) -> Path:
 def user_state(name: str) -> Path:
     """``$XDG_STATE_HOME/daf/<name>``, with ``~/.local/state`` where that is not set: what must outlive a clearing."""
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "daf" / name
+
+
+def why_no_files(folder: Path) -> str | None:
+    """Why a folder takes no file, tried out with one that nobody sees, or None where it does.
+
+    Permissions alone say little: root has them in a read-only file system, and in one that only the kernel fills.
+    """
+    try:
+        with TemporaryFile(dir=folder):
+            return None
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 @contextmanager

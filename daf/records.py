@@ -225,6 +225,7 @@ class TrainingPlan:
         checkpoint_dir: where checkpoints are written; created if missing.
         resume_from: checkpoint folder of an earlier training whose weights, optimizer state, step count and learning
             rate schedule are taken over, or None.
+        run_id: MLflow run of the training, which its checkpoints name, or None.
     """
 
     mission: MissionSpec
@@ -244,6 +245,7 @@ class TrainingPlan:
     torch_threads: int
     checkpoint_dir: str
     resume_from: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True)

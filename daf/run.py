@@ -1,11 +1,12 @@
 """The entrypoint: compose, validate, check, dispatch to a task, return its objective."""
 
 import atexit
+import io
 import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
+from daf.records import digest
 from daf.redaction import guarded
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from daf.results import TaskResult
     from daf.sweeps.jobs import TrialOutcome
     from daf.tracking import Tracker
+    from daf.tracking.output_folder import Claim
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +54,30 @@ def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id
 
     config = config.model_copy(update={"output_dir": str(Path(config.output_dir).absolute())})
     _raise_if_any(daf_check_environment(config).errors)
-    return _run_checked(config, overrides, parent_run_id)
+    with _claimed(config) as claim:
+        return _run_checked(config, overrides, claim, parent_run_id)
 
 
-def _run_checked(config: "DAFConfig", overrides: Sequence[str], parent_run_id: str | None = None) -> "TaskResult":
-    from daf.tasks import find_task, print_result
+def _claimed(config: "DAFConfig") -> "AbstractContextManager[Claim]":
+    """Keeps the output folder for one run of the config."""
+    from daf.tasks import find_task
+    from daf.tracking.output_folder import claimed, single_request
+    from daf.training import CHECKPOINTS
+
+    folder = Path(config.output_dir)
+    # A second training would write over the checkpoints of the first; all else is written anew as a whole.
+    keeps = find_task(config.task).trains(config) and (folder / CHECKPOINTS).exists()
+    return claimed(folder, single_request(config, repeatable=not keeps))
+
+
+def _run_checked(
+    config: "DAFConfig", overrides: Sequence[str], claim: "Claim", parent_run_id: str | None = None
+) -> "TaskResult":
+    from daf.tasks import find_task, print_result, run_task
 
     task = find_task(config.task)
-    with _tracked(config, run_name(config, overrides), overrides, parent_run_id) as tracker:
-        try:
-            result = task.run(config, tracker)
-        except SystemExit as error:  # anybody's code takes part; its exit is not ours
-            raise DAFError(f"code that the task runs called sys.exit({error.code})") from error
+    with _tracked(config, run_name(config, overrides), overrides, claim, parent_run_id) as tracker:
+        result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
@@ -74,15 +89,15 @@ def _run_checked(config: "DAFConfig", overrides: Sequence[str], parent_run_id: s
 
 @contextmanager
 def _tracked(
-    config: "DAFConfig", name: str, overrides: Sequence[str], parent_run_id: str | None = None
+    config: "DAFConfig", name: str, overrides: Sequence[str], claim: "Claim", parent_run_id: str | None = None
 ) -> "Iterator[Tracker]":
-    """An MLflow run in the config's store, with where it comes from, and the output folder."""
+    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder."""
     from daf.tracking import Tracker, log_provenance, open_tidied
 
     store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
-    output_dir.mkdir(parents=True, exist_ok=True)
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
+        claim.is_of(tracker.run_id)
         log_provenance(tracker, config, overrides)
         yield tracker
 
@@ -124,7 +139,7 @@ def _dispatch() -> None:
         print(help_text(config_dir))
         return
     from daf.cli.command_line import read_command_line
-    from daf.cli.hydra_job import without_hydra_folder
+    from daf.cli.hydra_job import job_folder, without_hydra_folder
     from daf.config.override_secrets import learn_overrides, overrides_that_sweep_secrets
 
     command = read_command_line(arguments)
@@ -132,21 +147,30 @@ def _dispatch() -> None:
     if command.only_hydra:
         _show()
     elif command.asks_for_sweep():
-        command.check_sweep()
+        composed = command.sweep()
         _raise_if_any(overrides_that_sweep_secrets(command.overrides))
+        folder = job_folder(composed, "hydra.sweep.dir")
         sys.argv[1:] = without_hydra_folder(arguments, command.overrides)
         # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
-        _hydra_main() if command.sweeper().endswith(".DAFSweeper") else _multirun(command)
+        is_dafs = str(composed.hydra.sweeper.get("_target_")).endswith(".DAFSweeper")
+        _hydra_main() if is_dafs else _multirun(command, folder)
     else:
         _single(command)
 
 
 def _show() -> None:
     """What Hydra shows of a config, or why it cannot."""
+    told = io.StringIO()
     try:
-        _hydra_main()
+        with redirect_stderr(told):
+            _hydra_main()
     except Exception as error:
         raise DAFConfigError([Problem("config", first_line(error))]) from error
+    except SystemExit as error:
+        if error.code:  # Hydra's way to say that there is nothing of the kind
+            raise DAFConfigError([Problem("command line", f"{told.getvalue().strip()}.")]) from error
+        raise
+    sys.stderr.write(told.getvalue())
 
 
 def _hydra_main() -> None:
@@ -178,38 +202,45 @@ def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | 
 
 def _single(command: "CommandLine") -> None:
     """One job: composed once and checked once, before Hydra creates its folder."""
-    from daf.cli.hydra_job import run_as_job
+    from daf.cli.hydra_job import job_folder, run_as_job
     from daf.config.compose import compose_job, hydra_on, validate
 
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
-        config = validate(composed)
-        found = _checked(config)
-        unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
-        _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
-        overrides = tuple(composed.hydra.overrides.task)
+    config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
+    found = _checked(config)
+    unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
+    _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
+    overrides = tuple(composed.hydra.overrides.task)
 
-        def work(output_dir: str) -> None:
-            for warning in found.warnings:  # again: the run's log exists only now
-                log.warning("%s", warning)
-            result = _run_checked(config.model_copy(update={"output_dir": output_dir}), overrides)
-            if result.refused:
-                raise DAFError(result.refused)
-            if result.failed:
-                raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
+    def work() -> None:
+        for warning in found.warnings:  # again: the run's log exists only now
+            log.warning("%s", warning)
+        result = _run_checked(config, overrides, claim)
+        if result.refused:
+            raise DAFError(result.refused)
+        if result.failed:
+            raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
 
+    with _claimed(config) as claim:
         run_as_job(hydra, composed, command.config_name, work)
 
 
-def _multirun(command: "CommandLine") -> None:
+def _multirun(command: "CommandLine", folder: str) -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
     from daf.config.override_secrets import override_without_secrets
+    from daf.config.refusals import shortened
+    from daf.tracking.output_folder import Request, claimed
 
-    configs = command.configs()
+    configs = [config.model_copy(update={"output_dir": folder}) for config in command.configs()]
     for config in configs:
         _raise_if_any(_checked(config).errors)
-    name = "multirun " + " ".join(map(override_without_secrets, command.overrides))
-    with _tracked(configs[0], name.strip(), command.overrides) as tracker:
+    name = " ".join(["multirun", *map(override_without_secrets, command.overrides)])
+    request = Request(what=shortened(name), digest=digest(name))
+    with (
+        claimed(Path(folder), request) as claim,
+        _tracked(configs[0], name, command.overrides, claim) as tracker,
+    ):
         os.environ[PARENT_RUN] = tracker.run_id
         try:
             _hydra_main()

@@ -1,17 +1,18 @@
 """What a task is, how it is found by its dotted path, and how its result is printed."""
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from daf.bridge.imports import import_by_name
+from daf.bridge.imports import ForeignExitError, import_by_name, surviving
 from daf.config.missions import mission_specs
 from daf.config.paths import CONF_DIR
 from daf.config.schemas import DAFConfig, DAFPolicyConfig, DAFTaskConfig
-from daf.errors import DAFConfigError, Problem
+from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import MissionSpec
 from daf.redaction import redacted, redactor
 from daf.results import TaskResult
@@ -110,6 +111,9 @@ def find_task(asked: DAFTaskConfig) -> Task:
     found = _imported(asked.function)
     if not callable(found) and not isinstance(found, Task):
         raise DAFConfigError([Problem("task.function", f"{asked.function!r} is neither a function nor a Task.")])
+    if why := _not_callable(found):
+        what = f"{asked.function} cannot be called with a config and a tracker: {why}."
+        raise DAFConfigError([Problem("task.function", what, "Write def task(config, tracker): ...")])
     task = found if isinstance(found, Task) else _beside(found) or Task(name=asked.name, run=found)
     if task.name != asked.name:
         what = f"{asked.function} is the task {task.name!r}, not {asked.name!r}."
@@ -118,6 +122,34 @@ def find_task(asked: DAFTaskConfig) -> Task:
         what = f"{asked.name!r} is a task of DAF's, and {asked.function} is another."
         raise DAFConfigError([Problem("task.name", what, "Give it a name of its own, such as task.name=mine.")])
     return task
+
+
+def _not_callable(found: Any) -> str | None:
+    """Why a function does not take a task's arguments, as far as it shows."""
+    try:
+        inspect.signature(found.run if isinstance(found, Task) else found).bind(object(), object())
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # written in C, it shows nothing
+        return None
+    return None
+
+
+def run_task(task: Task, config: DAFConfig, tracker: "Tracker") -> TaskResult:
+    """Does the work. The function may be anybody's.
+
+    Raises:
+        DAFError: it wants to end the program, or gives no result of a task.
+        Exception: whatever it raises.
+    """
+    try:
+        with surviving(f"code that task {task.name} runs"):
+            result = task.run(config, tracker)
+    except ForeignExitError as error:
+        raise DAFError(str(error)) from error
+    if not isinstance(result, TaskResult):
+        raise DAFError(f"task {task.name} gave {type(result).__name__}, and not daf.results.TaskResult(objective=...)")
+    return result
 
 
 def _imported(path: str) -> Any:

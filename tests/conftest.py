@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +107,25 @@ def tracker(tmp_path: Path, store: str) -> Iterator[Tracker]:
     output_dir.mkdir(exist_ok=True)
     with Tracker(client, experiment_id, "test", output_dir) as own:
         yield own
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a small file system in memory, with the given options; the test is skipped where that is not allowed."""
+    mounted: list[Path] = []
+
+    def mount(options: str) -> Path:
+        folder = tmp_path / "disk"
+        folder.mkdir()
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "daf", folder], capture_output=True, check=False)
+        if done.returncode:
+            pytest.skip("a file system may not be mounted here")
+        mounted.append(folder)
+        return folder
+
+    yield mount
+    for folder in mounted:
+        subprocess.run(["umount", "--lazy", folder], check=True)
 
 
 CHROMIUM_FLAGS = (

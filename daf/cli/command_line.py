@@ -16,6 +16,8 @@ from daf.config.refusals import shortened
 from daf.errors import DAFConfigError, Problem
 
 if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
     from daf.config import DAFConfig
 
 #: Values of one swept key that are validated in advance.
@@ -56,7 +58,12 @@ class CommandLine:
         for overrides in self._combinations():
             try:
                 configs.append(
-                    daf_load_config(overrides=overrides, config_dir=self.config_dir, config_name=self.config_name)
+                    daf_load_config(
+                        overrides=overrides,
+                        config_dir=self.config_dir,
+                        config_name=self.config_name,
+                        extra_dir=self.extra_config_dir,
+                    )
                 )
             except DAFConfigError as error:
                 problems.extend(problem for problem in error.problems if problem not in problems)
@@ -72,33 +79,24 @@ class CommandLine:
 
         return is_multirun(self.overrides, self.config_dir, self.config_name, self.extra_config_dir)
 
-    def check_sweep(self) -> None:
-        """Whether Hydra can go through the command line of a sweep.
+    def sweep(self) -> "DictConfig":
+        """What Hydra composes for the sweep.
 
         Raises:
             DAFConfigError: naming every problem at once.
         """
-        from daf.config.compose import check_overrides, hydra_on  # with the schemas, which `--cfg` does without
+        from daf.config.compose import compose_sweep  # with the schemas, which `--cfg` does without
 
-        with hydra_on(self.config_dir, self.extra_config_dir):
-            check_overrides(self.overrides, self.config_name)
-
-    def sweeper(self) -> str:
-        """Class path of the sweeper that `-m` uses."""
-        from daf.config.compose import sweeper_class  # with the schemas, which `--cfg` does without
-
-        of_hydra = [override for override in self.overrides if override.startswith("hydra")]
-        return sweeper_class(of_hydra, config_dir=self.config_dir, config_name=self.config_name)
+        return compose_sweep(self.overrides, self.config_dir, self.config_name, self.extra_config_dir)
 
     def _combinations(self) -> Iterator[list[str]]:
         """Overrides without sweeps: the first value of each, then every other value beside the others' first."""
-        extra = [f"hydra.searchpath=[file://{self.extra_config_dir.absolute()}]"] if self.extra_config_dir else []
         values = [list(_values(text)) for text in self.overrides]
         first = [of_key[0] for of_key in values]
-        yield [*extra, *first]
+        yield first
         for index, of_key in enumerate(values):
             for value in of_key[1:MOST_VALUES]:
-                yield [*extra, *first[:index], value, *first[index + 1 :]]
+                yield [*first[:index], value, *first[index + 1 :]]
 
 
 def _is_folder(path: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
@@ -10,16 +11,44 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobStatus, configure_log, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from daf.config.refusals import shortened
+from daf.errors import DAFConfigError, Problem, first_line
 from daf.redaction import redactor
 
 
-def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Callable[[str], Any]) -> None:
+def job_folder(composed: DictConfig, key: str) -> str:
+    """The absolute folder that Hydra will make for what is composed.
+
+    Args:
+        key: the folder's, ``hydra.run.dir`` or ``hydra.sweep.dir``.
+
+    Raises:
+        DAFConfigError: it names none, or jobs are to change the working directory.
+    """
+    if composed.hydra.job.chdir:
+        what = "relative paths in the config are meant from the folder where DAF is started, so no job leaves it."
+        raise DAFConfigError([Problem("hydra.job.chdir", what, "Leave it out: files of a run are in output_dir.")])
+    before = HydraConfig.instance().cfg
+    try:
+        HydraConfig.instance().cfg = composed  # for ${hydra:...}; `set_config` would close it to changes
+        folder = OmegaConf.select(composed, key)
+    except (OmegaConfBaseException, ValueError) as error:
+        raise DAFConfigError([Problem(key, f"names no folder: {shortened(first_line(error))}.")]) from error
+    finally:
+        HydraConfig.instance().cfg = before
+    if folder is None or not str(folder).strip() or "\x00" in str(folder):
+        raise DAFConfigError([Problem(key, "names no folder.", "Leave it out, and give output_dir.")])
+    return str(Path(str(folder)).absolute())
+
+
+def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Callable[[], Any]) -> None:
     """Does what `Hydra.run` does after its composition, and raises what the work raises.
 
     Args:
         composed: the config with Hydra's section.
-        work: takes the job's output folder, which exists by then.
+        work: is done once the job's output folder is there.
     """
     composed.hydra.mode = RunMode.RUN
     composed.hydra.output_subdir = None
@@ -30,7 +59,7 @@ def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Calla
     callbacks = Callbacks(composed)
     callbacks.on_run_start(config=composed, config_name=config_name)
     done = run_job(
-        task_function=lambda _: work(HydraConfig.get().runtime.output_dir),
+        task_function=lambda _: work(),
         config=composed,
         job_dir_key="hydra.run.dir",
         job_subdir_key=None,

@@ -1,6 +1,7 @@
 """From `conf/` and overrides to a `DAFConfig`. All that knows Hydra's composition is here."""
 
 import json
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,21 +30,28 @@ from daf.errors import DAFConfigError, Problem, first_line
 from daf.files import write_whole
 from daf.redaction import HIDDEN, redactor
 
+#: Hydra's global state is one for all threads.
+_composing = threading.RLock()
+
 
 @contextmanager
 def hydra_on(config_dir: Path, extra_dir: Path | None = None) -> Iterator[Hydra]:
-    """Hydra on a config folder, and on one more that goes before it; its global state is set aside and put back."""
-    outer = GlobalHydra.instance().hydra
-    GlobalHydra.instance().clear()
-    version.setbase("1.3")
-    search_path = create_config_search_path(str(config_dir.resolve()))
-    if extra_dir is not None:
-        source = f"file://{extra_dir.absolute()}"
-        search_path.prepend(provider="command-line", path=source, anchor=SearchPathQuery(provider="schema"))
-    try:
-        yield Hydra.create_main_hydra2("daf", search_path)
-    finally:
-        GlobalHydra.instance().hydra = outer
+    """Hydra on a config folder, and on one more that goes before it; its global state is set aside and put back.
+
+    One thread at a time has it.
+    """
+    with _composing:
+        outer = GlobalHydra.instance().hydra
+        GlobalHydra.instance().clear()
+        version.setbase("1.3")
+        search_path = create_config_search_path(str(config_dir.resolve()))
+        if extra_dir is not None:
+            source = f"file://{extra_dir.absolute()}"
+            search_path.prepend(provider="command-line", path=source, anchor=SearchPathQuery(provider="schema"))
+        try:
+            yield Hydra.create_main_hydra2("daf", search_path)
+        finally:
+            GlobalHydra.instance().hydra = outer
 
 
 def daf_load_config(
@@ -52,6 +60,7 @@ def daf_load_config(
     *,
     config_dir: Path = CONF_DIR,
     config_name: str = "config",
+    extra_dir: Path | None = None,
 ) -> DAFConfig:
     """Composes and validates a config, exactly as the command line does.
 
@@ -59,24 +68,29 @@ def daf_load_config(
         path: a YAML or JSON file whose keys replace the defaults; a file written by `daf_save_config` gives the saved
             config back.
         overrides: Hydra overrides, applied last (``["policy=puffer", "optimizer.lr=1e-4"]``).
+        config_dir: folder of the primary config.
+        config_name: the primary config.
+        extra_dir: a folder whose configs go before those of `config_dir`, as ``--config-dir`` does.
 
     Raises:
         DAFConfigError: naming every problem at once.
     """
-    composed = compose_unchecked(overrides, config_dir=config_dir, config_name=config_name)
+    composed = compose_unchecked(overrides, config_dir=config_dir, config_name=config_name, extra_dir=extra_dir)
     if path is not None:
         composed = _merge_file(composed, Path(path), overrides)
     return validate(composed)
 
 
-def compose_unchecked(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> DictConfig:
+def compose_unchecked(
+    overrides: Sequence[str], *, config_dir: Path, config_name: str, extra_dir: Path | None = None
+) -> DictConfig:
     """What Hydra composes, before interpolations are resolved and values are validated.
 
     Raises:
         DAFConfigError: an override cannot be composed.
     """
-    with hydra_on(config_dir):
-        return _compose(overrides, config_name)
+    with hydra_on(config_dir, extra_dir), _explained(overrides, config_name):
+        return compose(config_name, list(overrides))
 
 
 def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str) -> DictConfig:
@@ -89,10 +103,14 @@ def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str) -> Dic
         return hydra.compose_config(config_name, list(overrides), RunMode.RUN, from_shell=False)
 
 
-def sweeper_class(overrides: Sequence[str], *, config_dir: Path, config_name: str) -> str:
-    """Class path of the sweeper that Hydra would use."""
-    with hydra_on(config_dir), _explained(overrides, config_name):
-        return str(compose(config_name, list(overrides), return_hydra_config=True).hydra.sweeper._target_)
+def compose_sweep(overrides: Sequence[str], config_dir: Path, config_name: str, extra_dir: Path | None) -> DictConfig:
+    """What Hydra composes for a sweep, its own section `hydra` included; keys that are swept are as without.
+
+    Raises:
+        DAFConfigError: an override cannot be composed, or swept.
+    """
+    with hydra_on(config_dir, extra_dir) as hydra, _explained(overrides, config_name, sweeps=True):
+        return hydra.compose_config(config_name, list(overrides), RunMode.MULTIRUN, from_shell=False)
 
 
 def daf_save_config(config: DAFConfig, path: str | Path) -> Path:
@@ -172,21 +190,6 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
 
 def _is_value(override: Override) -> bool:
     return "." in override.key_or_group or override.key_or_group in VALUE_KEYS
-
-
-def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
-    with _explained(overrides, config_name):
-        return compose(config_name, list(overrides))
-
-
-def check_overrides(overrides: Sequence[str], config_name: str) -> None:
-    """Whether Hydra can go through the overrides of a sweep, inside `hydra_on`.
-
-    Raises:
-        DAFConfigError: naming every problem at once.
-    """
-    with _explained(overrides, config_name, sweeps=True):
-        compose(config_name, [override for override in overrides if not is_sweep(override)])
 
 
 def is_multirun(overrides: Sequence[str], config_dir: Path, config_name: str, extra_dir: Path | None) -> bool:

@@ -179,7 +179,8 @@ class _Feasibility:
             return problems
         # Everything else as in the base: a thousand learning rates need one environment.
         environment = config.model_dump(mode="json", exclude=set(NOT_ENVIRONMENT))
-        key = repr((environment, config.training.resume))
+        training = config.training
+        key = repr((environment, training.resume, training.num_steps if training.resume else None))
         if key not in self._known:
             like_base = config.model_copy(update={"output_dir": self._base.output_dir})
             self._known[key] = self._check_environment(like_base)

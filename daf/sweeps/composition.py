@@ -18,16 +18,19 @@ from daf.errors import DAFConfigError, Problem
 from daf.sweeps.space import Compose, is_group
 
 
-def compose_overrides(fixed: Sequence[str], config_dir: Path, config_name: str) -> Compose:
+def compose_overrides(
+    fixed: Sequence[str], config_dir: Path, config_name: str, extra_dir: Path | None = None
+) -> Compose:
     """Composes as the command line does: fixed overrides, then those of the trial.
 
     Hydra takes half a second for a composition, so it is asked once for every choice of groups; values are then set as
     it would set them.
     """
+    folders: Any = {"config_dir": config_dir, "config_name": config_name, "extra_dir": extra_dir}
 
     @lru_cache(maxsize=64)
     def with_groups(groups: tuple[str, ...]) -> DictConfig:
-        return compose_unchecked([*fixed, *groups], config_dir=config_dir, config_name=config_name)
+        return compose_unchecked([*fixed, *groups], **folders)
 
     def compose(assignments: Mapping[str, Any]) -> DAFConfig:
         groups = tuple(override_text(key, value) for key, value in assignments.items() if is_group(key))
@@ -39,7 +42,7 @@ def compose_overrides(fixed: Sequence[str], config_dir: Path, config_name: str) 
         except (DAFConfigError, OmegaConfBaseException):
             # What does not fit is explained best where the whole command line is known.
             overrides = [*fixed, *(override_text(key, value) for key, value in assignments.items())]
-            return daf_load_config(overrides=overrides, config_dir=config_dir, config_name=config_name)
+            return daf_load_config(overrides=overrides, **folders)
         return validate(composed)
 
     return compose

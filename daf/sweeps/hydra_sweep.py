@@ -35,14 +35,12 @@ def sweep(
     """
     fixed, swept = split_overrides(arguments, hydra_context.config_loader)
     config_dir, extra = _config_folders(hydra_config)
-    # Composed anew for every trial, so that an output folder named after the time must be fixed once.
-    fixed = [*extra, *fixed]
-    name = hydra_config.hydra.job.config_name
-    compose = compose_overrides(fixed, config_dir, name)
+    compose = compose_overrides(fixed, config_dir, hydra_config.hydra.job.config_name, extra)
     try:
         base = with_space(compose({}), swept)
     except DAFConfigError as error:
         raise DAFConfigError(_all_problems(error.problems, swept, compose)) from error
+    # Composed anew for every trial, so that an output folder named after the time must be fixed once.
     base = base.model_copy(update={"output_dir": str(Path(hydra_config.hydra.sweep.dir).absolute())})
     executor = None
     if hydra_config.hydra.launcher._target_ != BASIC_LAUNCHER:
@@ -88,8 +86,8 @@ def with_space(config: DAFConfig, swept: dict[str, Any]) -> DAFConfig:
     return config.model_copy(update={"sweep": sweep_config})
 
 
-def _config_folders(hydra_config: DictConfig) -> tuple[Path, list[str]]:
-    """The primary config's folder, and the override that adds the one of `--config-dir`."""
+def _config_folders(hydra_config: DictConfig) -> tuple[Path, Path | None]:
+    """The primary config's folder, and the one of `--config-dir`."""
     sources = {source.provider: source.path for source in hydra_config.hydra.runtime.config_sources}
-    extra = [f"hydra.searchpath=[file://{sources['command-line']}]"] if "command-line" in sources else []
-    return Path(sources["main"]), extra
+    extra = sources.get("command-line")
+    return Path(sources["main"]), Path(extra) if extra else None

@@ -10,12 +10,15 @@ from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.execution.executor import Executor, JobDone, JobFailed
 from daf.execution.processes import ProcessExecutor
 from daf.execution.retries import Retries
+from daf.records import digest
+from daf.redaction import redactor
 from daf.sweeps.checks import check_sweep, is_grid
 from daf.sweeps.composition import compose_onto
 from daf.sweeps.conclude import conclude
 from daf.sweeps.confirm import OnDone, confirm
 from daf.sweeps.draw import draw_in_worker
 from daf.sweeps.engine import run_jobs, run_trials
+from daf.sweeps.identity import default_storage, study_name
 from daf.sweeps.jobs import CheckJob, TrialJob
 from daf.sweeps.judge import Confirmation
 from daf.sweeps.live import live_view
@@ -27,6 +30,7 @@ from daf.sweeps.status import read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
 from daf.tasks import find_task
+from daf.tracking.output_folder import Request, claimed
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker
 
@@ -63,10 +67,14 @@ def daf_launch_sweep(
     # They import what they need while this process does the same, and checks and opens everything.
     with ProcessExecutor(WORK, workers, initializer=initializer(config)) as pool:
         warm_up_tracking()
-        stored, space = _open_study(config, compose, lambda checked: _check_in_worker(pool, checked))
+        space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
         output_dir = Path(config.output_dir).absolute()
-        output_dir.mkdir(parents=True, exist_ok=True)
-        with closing(stored), sweep_run(stored, output_dir) as tracker:
+        with (
+            claimed(output_dir, _request(config)) as claim,
+            closing(_study(config, space, compose)) as stored,
+            sweep_run(stored, output_dir) as tracker,
+        ):
+            claim.is_of(tracker.run_id)
             if stored.facts.parent_run_id != tracker.run_id:
                 _describe(tracker, stored, overrides)
             request = SweepRequest(config, space, compose, output_dir, tracker, stored.seeds)
@@ -77,16 +85,26 @@ def daf_launch_sweep(
             return conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
 
 
-def _open_study(
+def _checked_space(
     config: DAFConfig, compose: Compose, check_environment: Callable[[DAFConfig], list[Problem]]
-) -> tuple[StoredStudy, Space]:
-    """The study that is to be begun or gone on with, once everything about it is known to be right."""
+) -> Space:
+    """What the sweep ranges over, once everything about it is known to be right."""
     space = Space.from_config(config.sweep.space)
     problems = check_sweep(config, space, compose, check_environment)
     if problems:
         raise DAFConfigError(problems)
-    points = space.points(compose)
-    return StoredStudy(config, open_storage(config), space, points, is_grid=is_grid(config, space)), space
+    return space
+
+
+def _study(config: DAFConfig, space: Space, compose: Compose) -> StoredStudy:
+    """The study that is to be begun or gone on with."""
+    return StoredStudy(config, open_storage(config), space, space.points(compose), is_grid=is_grid(config, space))
+
+
+def _request(config: DAFConfig) -> Request:
+    """The sweep, whichever of its runs it is: a study gives its folder to all of them, one after the other."""
+    name, storage = study_name(config), config.sweep.storage or str(default_storage(config).absolute())
+    return Request(what=f"sweep {name}", digest=digest([name, redactor().text(storage)]))
 
 
 def _check_in_worker(pool: Executor, config: DAFConfig) -> list[Problem]:

@@ -12,7 +12,7 @@ from daf.errors import DAFError
 from daf.execution.executor import JobContext
 from daf.records import EpisodeRecord
 from daf.sweeps.jobs import ALIVE, Intermediate, Scores, TrialJob
-from daf.tasks import Task, find_task
+from daf.tasks import Task, find_task, run_task
 from daf.tracking.tracker import Tracker
 from daf.training import daf_train
 
@@ -89,7 +89,7 @@ def run_seed(run: SeedRun) -> SeedScore:
 
 def _run_task(task: Task, run: SeedRun) -> SeedScore:
     """Any other task: what it calls its objective is the trial's."""
-    objective = task.run(run.config, run.tracker).objective
+    objective = run_task(task, run.config, run.tracker).objective
     values = objective if isinstance(objective, tuple) else (objective,)
     given = tuple(float(value) for value in values if value is not None)
     if len(given) != len(values) or len(values) != len(run.config.objective.metric):

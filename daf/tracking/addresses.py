@@ -5,12 +5,14 @@ import os
 import queue
 import sqlite3
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from daf.errors import Problem
+from daf.files import why_no_files
 from daf.tracking.deliver import reason
 
 if TYPE_CHECKING:
@@ -100,16 +102,20 @@ def _check_server(address: str) -> None:
 
 def _check_database(address: str, experiment: str) -> None:
     from sqlalchemy import create_engine, make_url
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import SAWarning, SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     try:
         url = make_url(address)
-        engine = create_engine(url, poolclass=NullPool)
+        if url.get_backend_name() == "sqlite":
+            _file_of(url)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", SAWarning)  # of what would be ignored
+            engine = create_engine(url, poolclass=NullPool)
     except ModuleNotFoundError as error:
         what = f"the database's driver is not installed: {error.name}."
         raise WrongAddressError(what, f"Install {_package(error.name)}, or use another store.") from error
-    except (SQLAlchemyError, ValueError) as error:
+    except (SQLAlchemyError, SAWarning, ValueError) as error:
         raise WrongAddressError(f"is no address of a database: {reason(error)}", FORMS) from error
     if url.get_backend_name() == "sqlite" and not _sqlite_exists(url):
         return
@@ -207,14 +213,16 @@ def _sqlite_exists(url: "URL") -> bool:
         existing = next(folder for folder in path.parents if folder.exists())
     except OSError as error:
         raise WrongAddressError(f"{path} cannot be used: {error.strerror}.") from error
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        raise WrongAddressError(f"{existing} is not a folder that can be written to.")
+    if why := why_no_files(existing):
+        raise WrongAddressError(f"{existing} is not a folder that can be written to: {why}.")
     if not exists:
         return False
     if not path.is_file():
         raise WrongAddressError(f"{path} is not a file.", FORMS)
-    if not os.access(path, os.R_OK | os.W_OK):
-        raise WrongAddressError(f"{path} cannot be written.")
+    try:
+        path.open("r+b").close()
+    except OSError as error:
+        raise WrongAddressError(f"{path} cannot be written: {error.strerror}.") from error
     if path.stat().st_size:
         _check_sqlite_file(path)
     return True

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.tracking.deliver import METRICS_PER_BATCH, Entry, Refused, StoreAwayError, deliver, reason
@@ -20,8 +21,10 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 5
 #: Seconds without progress after which nothing more is tried at the end of a run.
 GIVE_UP_S = 8.0
-#: Seconds that a single call may take at the end of a run: to the store, and for a file, which may be large.
-CALL_S, FILE_S = 12.0, 120.0
+#: Seconds that a single call may take at the end of a run: to the store, and for a file or folder of so many bytes.
+CALL_S, FILE_S, LARGE_BYTES = 12.0, 120.0, 2**23
+#: Seconds for a call once nothing has succeeded for `CALL_S`.
+LAST_CALL_S = 2.0
 #: So many refused names are told one by one.
 NAMED = 5
 
@@ -75,9 +78,9 @@ class Courier:
         self._tell_end()
 
     def _is_stuck(self) -> bool:
-        in_hand = self._in_hand[:1]
-        limit = FILE_S if in_hand and in_hand[0].kind == "file" else CALL_S
-        return time.monotonic() - self._progress > limit
+        now = time.monotonic()
+        usual = LAST_CALL_S if now - self._success > CALL_S else CALL_S
+        return now - self._progress > (FILE_S if any(map(_is_large, self._in_hand[:1])) else usual)
 
     def _take_over(self) -> None:
         """Keeps what the thread still has; what it may deliver nonetheless is delivered again later, to no harm."""
@@ -184,6 +187,11 @@ class Courier:
                 self.undelivered,
                 ", ".join(map(str, sorted(self._keeper.kept_in))),
             )
+
+
+def _is_large(entry: Entry) -> bool:
+    path = Path(entry.content[0]) if entry.kind == "file" else None
+    return path is not None and (path.is_dir() or (path.is_file() and path.stat().st_size > LARGE_BYTES))
 
 
 def _joined(entries: Sequence[Entry]) -> list[Entry]:

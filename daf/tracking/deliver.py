@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: Limits of MLflow's `log_batch`.
 METRICS_PER_BATCH, PARAMS_PER_BATCH = 1000, 100
 
+#: What SQLAlchemy says before it comes to the point.
+ABOUT_FLUSHES = "(raised as a result of Query-invoked autoflush"
+
 Kind = Literal["metrics", "params", "tags", "file", "end"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -138,4 +141,5 @@ _ENTITY: dict[str, Callable[[Any], Any]] = {"metrics": _metric, "params": _param
 
 def reason(error: BaseException) -> str:
     """What an error comes to, in one line without secrets."""
-    return redactor().text(first_line(error))[:300]
+    lines = [line for line in str(error).splitlines() if line.strip() and not line.startswith(ABOUT_FLUSHES)]
+    return redactor().text(lines[0].strip() if lines else first_line(error))[:300]

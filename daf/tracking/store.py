@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK = ".daf-store.lock"
+#: Addresses with experiments that were just looked at: to open them, they are not looked at again.
+_found_right: set[tuple[str, str]] = set()
 
 
 def ui_command(uri: str | None) -> str:
@@ -50,6 +52,7 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
         return [error.problem(address_key(uri))]
     except Exception as error:  # a server may answer anything
         return [_unopened(uri, error)]
+    _found_right.add((address, experiment))
     return []
 
 
@@ -88,7 +91,9 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
     """
     address = tracking_uri(uri)
     try:
-        if not address.startswith("http"):
+        known = (address, experiment) in _found_right
+        _found_right.discard((address, experiment))
+        if not known and not address.startswith("http"):
             _check_calmly(address, experiment)
         path = sqlite_file(address)
         if path is None:
@@ -112,6 +117,26 @@ def _opened(address: str, experiment: str, folder: Path | None) -> tuple["Mlflow
         return client, found
     artifacts = (folder / "artifacts" / folder_name(experiment)).as_uri() if folder else None
     return client, str(client.create_experiment(experiment, artifact_location=artifacts))
+
+
+def client_of(uri: str | None) -> "MlflowClient | None":
+    """A client of a store that is there; None where nothing has been made yet, and nothing is.
+
+    Raises:
+        DAFConfigError: it cannot be opened.
+    """
+    address = tracking_uri(uri)
+    try:
+        path = sqlite_file(address)
+        return None if path is not None and not _holds_something(path) else mlflow_client(address)
+    except WrongAddressError as error:
+        raise DAFConfigError([error.problem(address_key(uri))]) from error
+    except Exception as error:  # as in `open_store`
+        raise DAFConfigError([_unopened(uri, error)]) from error
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _experiment_of(client: "MlflowClient", name: str) -> str | None:

@@ -199,23 +199,6 @@ class Tracker:
         log.warning("%s", message)
         self.set_tags({"daf.warning": message})
 
-    def run_tags(self, run_id: str) -> dict[str, str]:
-        """The tags of any run in the same store.
-
-        Raises:
-            DAFError: there is no such run.
-        """
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return dict(self.client.get_run(run_id).data.tags)
-        except MlflowException as error:
-            raise DAFError(f"the tracking store has no run {run_id}: {error.message}") from error
-
-    def fetch_artifacts(self, run_id: str, folder: str, destination: Path) -> Path:
-        """Downloads a run's artifact folder and returns where it is."""
-        return Path(self.client.download_artifacts(run_id, folder, str(destination)))
-
     def close(self, status: str) -> None:
         """Delivers what is still queued and ends the run, within seconds where the store is away. Ctrl-C waits.
 

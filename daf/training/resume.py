@@ -1,77 +1,121 @@
 """What `training.resume` means: from which checkpoint a training goes on, and whether it can."""
 
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from daf.bridge.file_digests import file_digest
 from daf.bridge.policies import resolve_policy
-from daf.bridge.training import load_state, policy_to_train
+from daf.bridge.training import OWNER, load_state, policy_to_train
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
-from daf.tracking.store import is_run_id
+from daf.tracking.deliver import reason
+from daf.tracking.store import client_of, is_run_id
 from daf.tracking.tracker import Tracker
 from daf.training.checkpoints import CHECKPOINTS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 
 def resume_folder(config: DAFConfig, tracker: Tracker) -> Path | None:
     """The checkpoint folder behind `training.resume`, once it is known that the training can go on from it.
 
     Raises:
-        DAFConfigError: there is no checkpoint, it is another policy's, or it is as long as the training is to be.
+        DAFConfigError: there is no checkpoint, it is another run's or policy's, or it is as long as the training is to
+            be.
     """
     resume = config.training.resume
     if resume is None:
         return None
-    folder = _folder_of_run(resume, tracker) if is_run_id(resume) else Path(resume).expanduser()
-    state = _checked_state(config, folder)
-    done = state["global_step"]
-    if done >= config.training.num_steps:
-        what = f"{config.training.num_steps} agent steps are done already: {folder} holds {done}."
-        raise DAFConfigError([Problem("training.num_steps", what, f"Give more than {done}.")])
+    folder, state = _checkpoint(config, resume, tracker.client, tracker.output_dir / "resumed")
     saved, asked = state["optimizer_state_dict"]["param_groups"][0].get("initial_lr"), config.optimizer.lr
     if saved is not None and saved != asked:
         tracker.warn(
             f"The resumed schedule goes on from its own learning rate {saved:g}; optimizer.lr={asked:g} is not used."
         )
-    tracker.set_tags({"daf.resumed_from": resume, "daf.resumed_at_step": done})
+    tracker.set_tags({"daf.resumed_from": resume, "daf.resumed_at_step": state["global_step"]})
     return folder
 
 
-def _checked_state(config: DAFConfig, folder: Path) -> dict[str, Any]:
-    """The state in a checkpoint folder, which is complete and the configured policy's."""
+def resume_problems(config: DAFConfig) -> list[Problem]:
+    """What is wrong with `training.resume`, found out while nothing has been begun."""
+    resume = config.training.resume
+    if resume is None:
+        return []
+    try:
+        with TemporaryDirectory(prefix="daf-resume-") as fetched:
+            client = client_of(config.tracking.uri) if is_run_id(resume) else None
+            _checkpoint(config, resume, client, Path(fetched))
+    except DAFConfigError as error:
+        return error.problems
+    return []
+
+
+def _checkpoint(
+    config: DAFConfig, resume: str, client: "MlflowClient | None", fetched: Path
+) -> tuple[Path, dict[str, Any]]:
+    """A checkpoint folder that is complete and the configured policy's, and the state in it.
+
+    Args:
+        client: of the store that knows the runs; None is an empty one.
+        fetched: folder for what only MLflow has.
+    """
+    folder = _folder_of_run(resume, client, fetched) if is_run_id(resume) else Path(resume).expanduser()
     try:
         state = load_state(folder)
         resolve_policy(policy_to_train(config.policy.spec(), str(folder)))
-    except (FileNotFoundError, ValueError) as error:
-        raise DAFConfigError([Problem("training.resume", str(error))]) from error
-    return state
+    except (OSError, ValueError) as error:
+        raise _wrong(str(error)) from error
+    done = state["global_step"]
+    if done >= config.training.num_steps:
+        what = f"{config.training.num_steps} agent steps are done already: {folder} holds {done}."
+        raise DAFConfigError([Problem("training.num_steps", what, f"Give more than {done}.")])
+    return folder, state
 
 
-def _folder_of_run(run_id: str, tracker: Tracker) -> Path:
-    """A run's own checkpoint folder, fetched from MLflow where another training has written over it since."""
-    from mlflow.exceptions import MlflowException
+def _wrong(what: str, hint: str = "") -> DAFConfigError:
+    return DAFConfigError([Problem("training.resume", what, hint)])
 
-    tags = tracker.run_tags(run_id)
+
+def _folder_of_run(run_id: str, client: "MlflowClient | None", fetched: Path) -> Path:
+    """A run's own checkpoint folder, fetched from MLflow where it is not on this disk, or another run's by now."""
+    if client is None:
+        raise _wrong(f"the tracking store has no run {run_id}: it is empty.")
+    try:
+        tags = client.get_run(run_id).data.tags
+    except Exception as error:  # MLflow and its databases raise what they like
+        raise _wrong(f"the tracking store has no run {run_id}: {reason(error)}") from error
     digest, folder = tags.get("daf.checkpoint_sha256"), tags.get("daf.checkpoint_dir")
-    if folder and _holds(Path(folder), digest):
-        return Path(folder)
-    fetched = tracker.output_dir / "resumed"
+    here = "it noted no folder" if folder is None else _why_not_of(Path(folder), run_id, digest)
+    if here is None:
+        return Path(str(folder))
     fetched.mkdir(exist_ok=True)
     try:
-        from_mlflow = tracker.fetch_artifacts(run_id, CHECKPOINTS, fetched)
-    except MlflowException as error:
-        what = f"run {run_id} left no checkpoint of its own, neither on this disk nor in MLflow: {error.message}"
-        raise DAFConfigError([Problem("training.resume", what)]) from error
-    if not _holds(from_mlflow, digest):
-        what = f"the checkpoint of run {run_id}, in MLflow as in {folder}, is not the one that it logged."
-        raise DAFConfigError([Problem("training.resume", what)])
-    return from_mlflow
+        from_mlflow = Path(client.download_artifacts(run_id, CHECKPOINTS, str(fetched)))
+        there = _why_not_of(from_mlflow, run_id, digest)
+    except Exception as error:
+        there = reason(error).rstrip(".")
+    if there is None:
+        return from_mlflow
+    what = f"run {run_id} left no checkpoint of its own, neither on this disk ({here}) nor in MLflow ({there})."
+    raise _wrong(what, "A checkpoint folder is resumed by its path, whosesoever it is.")
 
 
-def _holds(folder: Path, digest: str | None) -> bool:
-    """Whether a folder's checkpoint is the one with that digest of its weights; any will do where none was logged."""
+def _why_not_of(folder: Path, run_id: str, digest: str | None) -> str | None:
+    """Why a folder's checkpoint is not known to be the run's own, or None if it is.
+
+    Args:
+        digest: SHA-256 of the weights that the run logged, if it came so far.
+    """
     try:
         state = load_state(folder)
-    except (FileNotFoundError, ValueError):
-        return False
-    return digest is None or file_digest(folder / state["model_name"]) == digest
+        weights = file_digest(folder / state["model_name"]) if digest else None
+    except (OSError, ValueError) as error:
+        return str(error)
+    owner = state.get(OWNER)
+    if owner not in (None, run_id):
+        return f"{folder} holds one of run {owner}"
+    if digest is None and owner is None:
+        return f"{folder} holds one that does not say whose it is"
+    return None if weights == digest else f"{folder} holds another than the one it logged"

@@ -51,7 +51,8 @@ def daf_train(
         DAFTrainingDivergedError: the network's parameters became NaN or infinite.
         DAFInterruptedError: Ctrl-C; a checkpoint was saved and logged.
     """
-    plan = training_plan(config, tracker.output_dir / CHECKPOINTS, resume_folder(config, tracker))
+    resumed = resume_folder(config, tracker)
+    plan = training_plan(config, tracker.output_dir / CHECKPOINTS, resumed, tracker.run_id)
     # Before the training, so that the run can be resumed however it ends.
     tracker.set_tags({"daf.checkpoint_dir": Path(plan.checkpoint_dir).absolute()})
     curve: list[tuple[int, float]] = []

@@ -15,6 +15,7 @@ from daf.visualization.text import (
     first_verdict_text,
     interval_heading,
     interval_text,
+    is_known,
     number_text,
     p_text,
     pair_name,
@@ -57,7 +58,7 @@ class Column[Row]:
         """What people are shown."""
         value = self.value(row)
         text = str(value) if self.spelling is None else self.spelling(value)
-        return text if isinstance(value, str) else Number(value, text)
+        return text if isinstance(value, str) else Number(value if is_known(value) else None, text)
 
     def text(self, row: Row) -> str:
         """What people read."""

@@ -1,7 +1,8 @@
 """How numbers, estimates and verdicts are written, in the terminal, in files and in reports: one spelling of each."""
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeGuard
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate, PairResult
@@ -14,12 +15,17 @@ NO_VALUE = "-"
 NO_DIFFERENCE = "no significant difference"
 
 
+def is_known(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number at all: the deviation of a single episode, for one, is NaN."""
+    return value is not None and not math.isnan(value)
+
+
 def number_text(value: float | None, sign: str = "") -> str:
-    """A number with four decimals, with four significant digits where those would say little; None is a dash.
+    """A number with four decimals, with four significant digits where those would say little; None and NaN are a dash.
 
     `sign` may be "+".
     """
-    if value is None:
+    if not is_known(value):
         return NO_VALUE
     return f"{value:{sign}.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
 
@@ -31,6 +37,8 @@ def picture_text(value: float) -> str:
 
 def quantity_text(value: float) -> str:
     """A quantity with a scale of its own, such as milliseconds or a count per agent, with three significant digits."""
+    if not is_known(value):
+        return NO_VALUE
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
@@ -40,16 +48,16 @@ def rating_text(mean: float, deviation: float) -> str:
 
 
 def ratio_text(value: float | None, sign: str = "") -> str:
-    """A number without a unit, such as an effect size or a probability, with two decimals; None is a dash.
+    """A number without a unit, such as an effect size or a probability, with two decimals; None and NaN are a dash.
 
     `sign` may be "+".
     """
-    return NO_VALUE if value is None else f"{value:{sign}.2f}"
+    return f"{value:{sign}.2f}" if is_known(value) else NO_VALUE
 
 
 def p_text(p_value: float | None) -> str:
     """A p-value with two digits, or a dash."""
-    if p_value is None:
+    if not is_known(p_value):
         return NO_VALUE
     return "< 0.0001" if p_value < 1e-4 else f"{p_value:.2g}"
 

@@ -10,6 +10,8 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from mlflow import MlflowClient
 
 from daf import environment_checks
+from daf.cli.command_line import read_command_line
+from daf.cli.hydra_job import job_folder
 from tests.cli.support import run
 from tests.conftest import TINY
 
@@ -123,3 +125,17 @@ def test_what_a_check_warns_of_is_logged_once_the_run_has_a_log(
     monkeypatch.setattr(environment_checks, "daf_check_environment", lambda config: warned)
     assert run(monkeypatch, *options(store, tmp_path)) == 0
     assert "[HYDRA] one mission is left out" in capsys.readouterr().out  # the format of Hydra's log
+
+
+@pytest.mark.parametrize("chosen", [["--config-name", "mine"], ["hydra/sweeper=basic"]])
+def test_the_sweeper_is_the_one_that_hydra_takes(
+    chosen: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, counted: Counter[str]
+) -> None:
+    """A config of the user's may choose it, in a folder of the user's; it is asked for once."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text("defaults: [config, _self_, {override hydra/sweeper: basic}]\n")
+    command = read_command_line(["-m", "--config-dir", str(tmp_path), *chosen, "seed=1,2", "output_dir=out"])
+    composed = command.sweep()
+    assert composed.hydra.sweeper._target_ == "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+    assert job_folder(composed, "hydra.sweep.dir") == str(tmp_path / "out")
+    assert counted == {"composed": 1}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from daf import environment_checks
+from daf.cli.command_line import read_command_line
 from daf.config import DAFConfig
 from daf.sweeps import hydra_sweep
 from tests.cli.support import run
@@ -21,6 +22,8 @@ BAD: list[list[str]] = [
     *(["--foo"], ["--cfg"], ["--cfg", "nope"], ["--info", "nope"], ["--package", "x"], ["--resolve"]),
     *(["--config-name", "nope"], ["--config-path", "nope"], ["--config-dir", "nope"]),
     *(["--cfg", "job", "policy=nope"], ["--cfg", "job", "policy=null"], ["-m", "--cfg", "job", "sweep=pareto"]),
+    *(["--cfg", "job", "--package", "nope"], ["-c", "all", "-p", "hydra.nope"], ["hydra.job.chdir=true"]),
+    *(["-m", "hydra.job.chdir=true", "seed=1,2"], ["hydra.run.dir="], ["-m", "hydra.sweep.dir=${nope}", "seed=1,2"]),
     *(["--experimental-rerun", "nope.pkl"], ["--info", "all", "--cfg", "job"]),
     *(["-m", override] for override in ("seed=range(1,5,0)", "seed=range(5,1)", "seed=choice()", "seed=")),
     *(["-m", override] for override in ("optimizer.lr=interval(5,1)", "policy=nope", "policy=null")),
@@ -89,3 +92,28 @@ def test_hydras_own_way_to_write_a_sweep_is_taken(monkeypatch: pytest.MonkeyPatc
     assert run(monkeypatch, "--config-dir", str(tmp_path), "experiment=mine") == 130
     assert run(monkeypatch, "-m", "+hydra.sweeper.params.seed='1,2'") == 130
     assert [config.sweep.space["seed"].choices for config in asked] == [(1, 2), (1, 2)]
+
+
+def test_a_primary_config_of_ones_own_is_swept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[DAFConfig] = []
+
+    def launch(config: DAFConfig, **_: object) -> None:
+        asked.append(config)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hydra_sweep, "daf_launch_sweep", launch)
+    (tmp_path / "mine.yaml").write_text("defaults: [config, _self_]\nlevel: 0.75\n")
+    flags = ["-m", "--config-dir", str(tmp_path), "--config-name", "mine"]
+    assert run(monkeypatch, *flags, "optimizer.lr=0.1,0.2") == 130
+    (config,) = asked
+    assert (config.level, config.sweep.space["optimizer.lr"].choices) == (0.75, (0.1, 0.2))
+    command = read_command_line([*flags, "optimizer.lr=0.1,0.2"])
+    assert [(each.level, each.optimizer.lr) for each in command.configs()] == [(0.75, 0.1), (0.75, 0.2)]
+
+
+@pytest.mark.parametrize("package", ["_global_", "optimizer", "optimizer.lr"])
+def test_a_package_that_is_there_is_shown(
+    package: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "--cfg", "job", "--package", package) == 0
+    assert "0.002\n" in capsys.readouterr().out

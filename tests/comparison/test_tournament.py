@@ -67,7 +67,7 @@ def test_only_what_is_missing_is_played(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     small = (*TOURNAMENT, "mission.max_steps=10", "evaluation.cache=on")
     before = daf_run(tiny(*small, "tournament.policies=[noop,starter]"))
-    after = daf_run(tiny(*small, "tournament.policies=[miner,noop,starter]"))
+    after = daf_run(tiny(*small, "tournament.policies=[miner,noop,starter]", f"output_dir={tmp_path / 'after'}"))
     assert isinstance(before, TournamentResult)
     assert isinstance(after, TournamentResult)
     assert (len(before.records), before.cached) == (2 * 2 + 2 * 2, 0)

@@ -1,5 +1,6 @@
 """Loading, saving and refusing configs."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -148,3 +149,10 @@ def test_loading_leaves_hydras_own_state_alone() -> None:
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         daf_load_config()
         assert compose("config", ["seed=7"]).seed == 7
+
+
+def test_threads_compose_at_once() -> None:
+    """Hydra's state is global: two that composed at once found each other's, or none."""
+    with ThreadPoolExecutor(6) as pool:
+        configs = pool.map(lambda seed: daf_load_config(overrides=[f"seed={seed}", "policy=noop"]), range(6))
+    assert [config.seed for config in configs] == list(range(6))

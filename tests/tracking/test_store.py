@@ -5,9 +5,10 @@ import os
 import shutil
 import socket
 import sqlite3
+import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ def refusal(uri: str | None) -> str:
         ("sqlite:///:memory:", "in memory"),
         ("sqlite:///file::memory:?uri=true", "in memory"),
         ("sqlite:///x.db?mode=memory", "in memory"),
+        ("sqlite:///file:x?mode=memory&uri=true", "in memory"),
+        ("sqlite:///x.db?foo=bar", "'foo' are not accepted"),
+        ("sqlite:////proc/none/x.db", "/proc is not a folder that can be written to"),
+        ("sqlite:////" + "x" * 300 + "/y.db", "File name too long"),
         ("sqlite:////dev/null", "is not a file"),
         ("sqlite:////etc/hostname/mlflow.db", "hostname"),
         ("postgresql://user:pw@localhost/db", "driver is not installed: psycopg"),
@@ -53,8 +58,27 @@ def refusal(uri: str | None) -> str:
         ("http://no-such-host.invalid", "cannot be opened"),
     ],
 )
+@pytest.mark.filterwarnings("error::sqlalchemy.exc.SAWarning")
 def test_an_address_that_is_wrong_is_told(uri: str, said: str) -> None:
     assert said in refusal(uri)
+
+
+def test_an_address_is_looked_at_once_on_the_way_to_its_store(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[str] = []
+    monkeypatch.setattr("daf.tracking.store.check_address", lambda address, _: looked.append(address))
+    assert tracking_problems(store, "test") == []
+    open_store(store, "test")
+    assert looked == [store]
+    open_store(store, "test")
+    assert looked == [store] * 2
+
+
+def test_a_store_that_cannot_be_written_is_told(fresh_database: Path, disk: Callable[..., Path]) -> None:
+    folder = disk("size=4m")
+    shutil.copyfile(fresh_database, folder / "mlflow.db")
+    subprocess.run(["mount", "-o", "remount,ro", folder], check=True)
+    for path in (folder / "mlflow.db", folder / "new" / "mlflow.db"):
+        assert "can be written to: Read-only file system" in refusal(f"sqlite:///{path}")
 
 
 def test_a_file_that_is_no_store_is_told_and_left_alone(tmp_path: Path, fresh_database: Path) -> None:

@@ -1,13 +1,17 @@
 """What MLflow does not take: kept, told, delivered later, and each entry once."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from werkzeug.serving import BaseWSGIServer, make_server
 
 from daf.delivery import daf_deliver
 from daf.errors import DAFError
@@ -97,6 +102,100 @@ def test_a_full_disk_everywhere_is_an_error(tracker: Tracker, monkeypatch: pytes
     assert [thread for thread in threading.enumerate() if thread.name == "daf-tracker"] == []
 
 
+@pytest.mark.parametrize("state_is_full", [False, True])
+def test_a_real_full_disk_under_store_and_output(
+    state_is_full: bool,
+    disk: Callable[[str], Path],
+    fresh_database: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """From the first write that fails to what is there once there is room again."""
+    folder = disk("size=8m")
+    shutil.copyfile(fresh_database, folder / "mlflow.db")
+    store = f"sqlite:///{folder / 'mlflow.db'}"
+    client, experiment_id = open_store(store, "test")
+    (folder / "out").mkdir()
+    if state_is_full:
+        monkeypatch.setenv("XDG_STATE_HOME", str(folder / "state"))
+    tracker = Tracker(client, experiment_id, "test", folder / "out")
+    tracker.log_metrics({"before": 1.0})
+    wait_for(lambda: client.get_run(tracker.run_id).data.metrics)
+    fill(folder / "filling")
+    for step in range(50):
+        tracker.log_metrics({f"x{i}": step for i in range(50)}, step=step)
+    if state_is_full:
+        with pytest.raises(DAFError, match=r"is not whole: neither .* takes .*its end.*Is a disk full\?"):
+            tracker.close("FINISHED")
+    else:
+        tracker.close("FINISHED")
+        assert tracker.undelivered > 0
+    assert "Traceback" not in capfd.readouterr().err
+    assert "MLflow: (sqlite3.OperationalError) database or disk is full" in caplog.text
+    (folder / "filling").unlink()
+    opened = open_tidied(store, "test")
+    run = opened.client.get_run(tracker.run_id)
+    assert run.data.metrics["before"] == 1.0
+    ended = ("RUNNING", None) if state_is_full else ("FINISHED", 49.0)
+    assert (run.info.status, run.data.metrics.get("x49")) == ended
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    end = time.monotonic() + 60
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def fill(path: Path) -> None:
+    """Writes until the disk takes nothing more."""
+    with FileIO(path, "w") as file:
+        for size in (2**16, 2**12, 1):
+            with contextlib.suppress(OSError):
+                while file.write(b"x" * size) == size:
+                    pass
+
+
+@pytest.fixture
+def server(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[BaseWSGIServer]:
+    """MLflow's server, in a thread."""
+    for key, value in (("FILE_STORE", store), ("ARTIFACT_ROOT", str(tmp_path / "artifacts"))):
+        monkeypatch.setenv(f"_MLFLOW_SERVER_{key}", value)
+    monkeypatch.setattr("mlflow.server.handlers._tracking_store", None)  # of the test before
+    from mlflow.server import app
+
+    own = make_server("127.0.0.1", 0, app, threaded=True)
+    threading.Thread(target=own.serve_forever, daemon=True).start()
+    yield own
+    own.shutdown()
+    own.server_close()
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_a_server_that_dies_does_not_hold_up_the_end(
+    answers: bool, server: BaseWSGIServer, tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It refuses connections, as one that was killed, or takes them and is silent, as one that was stopped."""
+    monkeypatch.setattr(courier, "CALL_S", 3.0 if answers else courier.CALL_S)
+    client, experiment_id = open_store(f"http://127.0.0.1:{server.port}", "test")
+    (tmp_path / "out").mkdir()
+    tracker = Tracker(client, experiment_id, "test", tmp_path / "out")
+    tracker.log_metrics({"x": 1.0})
+    server.shutdown()
+    server.server_close()
+    with contextlib.ExitStack() as stack:
+        if answers:
+            stack.enter_context(socket.create_server(("127.0.0.1", server.port)))
+        tracker.log_metrics({"x": 2.0}, step=1)
+        started = time.monotonic()
+        tracker.close("FINISHED")
+        assert time.monotonic() - started < 10
+    kept = [json.loads(line) for line in (tmp_path / "out" / UNDELIVERED).read_text().splitlines()]
+    assert {"run_id": tracker.run_id, "kind": "end", "content": "FINISHED"} in kept
+    assert MlflowClient(store).get_run(tracker.run_id).info.status == "RUNNING"
+
+
 def test_where_the_output_folder_takes_nothing_the_state_folder_does(
     tracker: Tracker, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,12 +207,15 @@ def test_where_the_output_folder_takes_nothing_the_state_folder_does(
     assert MlflowClient(store).get_run(tracker.run_id).info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("door", ["log_batch", "log_artifact"])
 def test_a_store_that_hangs_does_not_hold_up_the_end(
-    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    door: str, tracker: Tracker, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(courier, "CALL_S", 0.5)
     free = threading.Event()
-    monkeypatch.setattr(tracker.client, "log_batch", lambda *_, **__: free.wait(30))
+    monkeypatch.setattr(tracker.client, door, lambda *_, **__: free.wait(30))
+    if door == "log_artifact":
+        tracker.log_text("first", "first.txt")
     for step in range(2000):
         tracker.log_metrics({"x": step}, step=step)
     tracker.log_text("hello", "note.txt")

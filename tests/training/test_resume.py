@@ -1,15 +1,18 @@
 """What `training.resume` accepts, and what goes on from there."""
 
+import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import torch
 
-from daf.bridge.training import load_state
-from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.bridge.training import OWNER, load_state
+from daf.errors import DAFConfigError, DAFInterruptedError
 from daf.run import daf_run
+from daf.tracking.output_folder import RECORD
 from daf.tracking.tracker import Tracker
+from daf.training.resume import resume_problems
 from daf.training.task import TrainingResult, daf_train
 from tests.bridge.training.support import Load, train_config
 from tests.training.support import after_second_epoch, only_run
@@ -38,8 +41,9 @@ def test_an_interrupt_keeps_everything_and_a_run_id_resumes_it(
 
 
 def test_resuming_from_what_is_not_there(tiny: Load, tracker: Tracker, tmp_path: Path) -> None:
-    with pytest.raises(DAFError, match="has no run"):
-        daf_train(tiny(f"training.resume={'0' * 32}"), tracker)
+    with pytest.raises(DAFConfigError, match="has no run"):
+        daf_run(tiny(f"training.resume={'0' * 32}", f"output_dir={tmp_path / 'new'}"))
+    assert not (tmp_path / "new").exists()
     with pytest.raises(DAFConfigError, match="holds no trainer_state"):
         daf_run(tiny("training.resume=/nowhere"))
     assert not (tmp_path / "out" / "checkpoints").exists()
@@ -61,15 +65,44 @@ def test_a_crashed_run_is_resumed_by_its_id(
     result = daf_run(tiny(*resume))
     assert isinstance(result, TrainingResult)
     assert [step for step, _ in result.curve] == [768]
-    (tmp_path / "out" / "checkpoints").rename(tmp_path / "moved")
-    with pytest.raises(DAFConfigError, match=r"training.resume: run \w+ left no checkpoint"):
-        daf_run(tiny(*resume))
+    # Another training took its place, and MLflow has none of a run that crashed.
+    (tmp_path / "out" / RECORD).unlink()
+    daf_run(tiny("training.num_steps=256", "seed=2"))
+    with pytest.raises(DAFConfigError, match=rf"resume: run {run_id} left no checkpoint .* holds one of run \w+\) nor"):
+        daf_run(tiny(*resume, f"output_dir={tmp_path / 'third'}"))
+    assert not (tmp_path / "third").exists()
+
+
+def test_a_checkpoint_that_does_not_say_whose_it_is(tiny: Load, tmp_path: Path, store: str, tracker: Tracker) -> None:
+    """As CoGames writes them, and DAF did: by the digest that the run logged, or not by the run's id."""
+    result = daf_train(tiny("training.num_steps=256"), tracker)
+    state = torch.load(result.checkpoint_dir / "trainer_state.pt", weights_only=True)
+    assert state.pop(OWNER) == tracker.run_id
+    torch.save(state, result.checkpoint_dir / "trainer_state.pt")
+    tracker.close("FINISHED")
+    asked = tiny("training.num_steps=512", f"training.resume={tracker.run_id}")
+    assert resume_problems(asked) == []
+    tracker.client.delete_tag(tracker.run_id, "daf.checkpoint_sha256")
+    shutil.rmtree(tmp_path / "artifacts")
+    (problem,) = resume_problems(asked)
+    assert "holds one that does not say whose it is" in problem.what
+    assert problem.hint == "A checkpoint folder is resumed by its path, whosesoever it is."
+    assert resume_problems(tiny("training.num_steps=512", f"training.resume={result.checkpoint_dir}")) == []
+
+
+def test_weights_that_another_training_wrote_over_are_not_gone_on_from(tiny: Load, trained: Path) -> None:
+    model = trained / load_state(trained)["model_name"]
+    weights = torch.load(model, weights_only=True)
+    torch.save({name: tensor + 1 for name, tensor in weights.items()}, model)
+    (problem,) = resume_problems(tiny("training.num_steps=512", f"training.resume={trained}"))
+    assert "another one wrote over it" in problem.what
 
 
 def test_a_run_is_resumed_from_its_own_checkpoint_whoever_wrote_over_it(tiny: Load, tmp_path: Path, store: str) -> None:
     daf_run(tiny("training.num_steps=256", "seed=1"))
     _, first = only_run(store)
     own = load_state(tmp_path / "out" / "checkpoints")
+    (tmp_path / "out" / RECORD).unlink()
     daf_run(tiny("training.num_steps=512", "seed=2"))
     run_id = first.info.run_id  # type: ignore[attr-defined]
     resume = ("training.num_steps=768", f"training.resume={run_id}", f"output_dir={tmp_path / 'second'}")

@@ -3,6 +3,7 @@
 import numpy as np
 
 from daf.statistics import Estimate, Interval
+from daf.visualization.columns import Column, Number
 from daf.visualization.text import (
     NO_DIFFERENCE,
     NO_VALUE,
@@ -37,6 +38,13 @@ def test_what_is_better_is_known_of_the_reward_alone() -> None:
     assert known_direction("agent/death", "auto") is None
     assert known_direction("agent/death", "minimize") == "minimize"
     assert metric_label("agent/death", "minimize") == "agent/death (lower is better)"
+
+
+def test_what_has_no_value_is_a_dash_in_every_table() -> None:
+    nan = float("nan")
+    assert {number_text(nan), number_text(nan, "+"), ratio_text(nan), p_text(nan), quantity_text(nan)} == {NO_VALUE}
+    assert estimate_cells(Estimate(nan, Interval(nan, nan, 0.95)))[0] == NO_VALUE
+    assert Column[float]("std", "sd", lambda value: value, number_text).cell(nan) == Number(None, NO_VALUE)
 
 
 def test_p_values_do_not_pretend_to_be_exact() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from daf.bridge.devices import resolve_device
 from daf.bridge.imports import contained, seed_everything
 from daf.bridge.missions import build_mission
-from daf.bridge.training.checkpoints import STATE_FILE, load_state
+from daf.bridge.training.checkpoints import OWNER, STATE_FILE, load_state
 from daf.bridge.training.patches import installed
 from daf.bridge.training.session import HoldInterrupts, Session, policy_to_train
 from daf.records import EpochReport, TrainingOutcome, TrainingPlan
@@ -18,7 +18,7 @@ from daf.records import EpochReport, TrainingOutcome, TrainingPlan
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["STATE_FILE", "HoldInterrupts", "load_state", "policy_to_train", "train"]
+__all__ = ["OWNER", "STATE_FILE", "HoldInterrupts", "load_state", "policy_to_train", "train"]
 
 
 def train(

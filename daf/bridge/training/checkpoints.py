@@ -1,10 +1,12 @@
 """Checkpoint folders: weights, what a resume needs besides them, and a policy spec that CoGames reads too."""
 
+import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from daf.bridge.file_digests import file_digest
 from daf.bridge.tensors import read_tensors
 from daf.files import write_whole
 from daf.redaction import redactor
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from mettagrid.policy.policy import PolicySpec as CogamesPolicySpec
 
 STATE_FILE = "trainer_state.pt"
+#: Keys of the state: MLflow run of the training, and SHA-256 (hex) of the weights that the state belongs to.
+OWNER, WEIGHTS = "daf_run_id", "daf_weights_sha256"
 NEEDED_STATE = {"global_step", "model_name", "optimizer_state_dict", "scheduler_state_dict", "torch_rng_state"}
 
 
@@ -49,8 +53,8 @@ class Checkpoints:
             state: what a resume needs besides them.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        _save(weights, model)
-        _save(state, self.folder / STATE_FILE)
+        written = _save(weights, model)
+        _save({**state, WEIGHTS: written}, self.folder / STATE_FILE)
         self.write_spec(model)
         self.models.append(model)
         for old in self.models[: -self._keep]:
@@ -71,12 +75,14 @@ class Checkpoints:
         write_submission_policy_spec(self.folder / POLICY_SPEC_FILENAME, spec)
 
 
-def _save(content: object, path: Path) -> None:
+def _save(content: object, path: Path) -> str:
+    """Writes a file and returns its SHA-256 (hex)."""
     import torch
 
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_whole(path, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
 def models_up_to(folder: Path, newest: str) -> list[Path]:
@@ -89,7 +95,7 @@ def load_state(folder: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the folder holds none, or not the weights that belong to it.
-        ValueError: it is damaged, or CoGames wrote it, without what a resume needs.
+        ValueError: it is damaged, CoGames wrote it, without what a resume needs, or another training wrote the weights.
     """
     state = _read_state(folder / STATE_FILE)
     if missing := NEEDED_STATE - state.keys():
@@ -99,6 +105,9 @@ def load_state(folder: Path) -> dict[str, Any]:
         )
     if not (folder / state["model_name"]).is_file():
         raise FileNotFoundError(f"{folder} lacks {state['model_name']}, which its {STATE_FILE} belongs to")
+    model = folder / state["model_name"]
+    if WEIGHTS in state and file_digest(model) != state[WEIGHTS]:
+        raise ValueError(f"{model} is not of the training that wrote {STATE_FILE}: another one wrote over it")
     return state
 
 

@@ -14,6 +14,7 @@ from pufferlib import pufferl
 from pufferlib.vector import MAIN
 
 from daf.bridge.batched.actors import fill_empty_tokens
+from daf.bridge.training.checkpoints import OWNER
 from daf.bridge.training.session import Session
 from daf.bridge.training.settings import trainer_settings
 from daf.errors import DAFError, DAFTrainingDivergedError
@@ -183,6 +184,7 @@ class Trainer(pufferl.PuffeRL):  # type: ignore[misc]
             "update": self.epoch,
             "model_name": model_name,
             "run_id": self.logger.run_id,
+            OWNER: self._session.plan.run_id,
             "torch_rng_state": torch.get_rng_state(),
         }
 
