@@ -66,7 +66,7 @@ class KnownRuns:
         """A text that a run logged, or None."""
         with tempfile.TemporaryDirectory() as folder:
             try:
-                return self._tracker.fetch_artifacts(run_id, name, Path(folder)).read_text(encoding="utf-8")
+                return Path(self._tracker.client.download_artifacts(run_id, name, folder)).read_text(encoding="utf-8")
             except Exception:  # as above, and none is there
                 return None
 
