@@ -8,7 +8,7 @@ from typing import Any
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobStatus, configure_log, run_job
+from hydra.core.utils import JobReturn, JobStatus, configure_log, run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -49,9 +49,23 @@ def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Calla
     Args:
         composed: the config with Hydra's section.
         work: is done once the job's output folder is there.
+
+    Raises:
+        DAFConfigError: Hydra cannot set the job up: its logging, its callbacks, its folder.
     """
     composed.hydra.mode = RunMode.RUN
     composed.hydra.output_subdir = None
+    try:
+        done = _done(hydra, composed, config_name, work)
+    except Exception as error:  # what the work raises is not raised here
+        what = f"Hydra cannot set up the job: {shortened(first_line(error.__cause__ or error))}."
+        raise DAFConfigError([Problem("hydra", what)]) from error
+    if done.status is JobStatus.FAILED:
+        # `return_value` would print a version of the error of its own first.
+        raise done._return_value
+
+
+def _done(hydra: Hydra, composed: DictConfig, config_name: str, work: Callable[[], Any]) -> JobReturn:
     configure_log(composed.hydra.hydra_logging, composed.hydra.verbose)
     if composed.hydra.verbose:  # Hydra shows its plugins, search path and config while it composes
         overrides = [*composed.hydra.overrides.hydra, *composed.hydra.overrides.task]
@@ -66,9 +80,7 @@ def run_as_job(hydra: Hydra, composed: DictConfig, config_name: str, work: Calla
         hydra_context=HydraContext(config_loader=hydra.config_loader, callbacks=callbacks),
     )
     callbacks.on_run_end(config=composed, config_name=config_name, job_return=done)
-    if done.status is JobStatus.FAILED:
-        # `return_value` would print a version of the error of its own first.
-        raise done._return_value
+    return done
 
 
 def without_hydra_folder(arguments: Sequence[str], overrides: Sequence[str]) -> list[str]:

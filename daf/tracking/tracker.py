@@ -37,7 +37,8 @@ class Tracker:
 
     Metrics and files are delivered by a thread of the tracker's own, so that a slow or broken store never holds up or
     ends the work: what cannot be delivered is kept in ``<output_dir>/undelivered.jsonl``, told, and delivered with the
-    next run against the same store. Every metric also goes to ``<output_dir>/metrics.jsonl`` at once.
+    next run against the same store. Every metric also goes to ``<output_dir>/metrics.jsonl`` at once, each line with
+    its run: one that goes on, or is made again, adds to the file.
 
     Use it as a context manager: the run ends as FINISHED, as KILLED after Ctrl-C, or as FAILED after any other error.
 
@@ -134,7 +135,7 @@ class Tracker:
         redact = self._redactor.text
         numbers = {redact(key): number for key, value in metrics.items() if (number := finite(value)) is not None}
         now = int(time.time() * 1000)
-        self._write_metrics({"step": step, "time_ms": now, "metrics": numbers})
+        self._write_metrics({"run_id": self.run_id, "step": step, "time_ms": now, "metrics": numbers})
         keys = self._keys["metrics"].of(numbers)
         self._put("metrics", [(keys[key], value, now, int(step)) for key, value in numbers.items()])
 

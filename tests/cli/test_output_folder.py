@@ -90,3 +90,16 @@ def test_a_sweeps_folder_is_looked_at_before_its_study_is_begun(
     assert run(monkeypatch, "-m", *quick, "seed=1,2", "output_dir=out") == 2
     assert "holds another run's files (task=nothing" in capsys.readouterr().err
     assert not Path("studies").exists()
+
+
+@pytest.mark.parametrize(
+    "setting", ["hydra.job_logging.handlers.file.filename=/nope/x.log", "+hydra.callbacks.mine._target_=nope.Nope"]
+)
+def test_what_hydra_cannot_set_up_is_told_and_leaves_no_folder(
+    setting: str, quick: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, *quick, "output_dir=out", setting) == 2
+    told = capsys.readouterr().err
+    assert "hydra: Hydra cannot set up the job: " in told
+    assert "Traceback" not in told
+    assert not Path("out").exists()

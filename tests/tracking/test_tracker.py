@@ -39,6 +39,7 @@ def test_everything_arrives(tracker: Tracker, store: str, tmp_path: Path) -> Non
     assert [item.path for item in client.list_artifacts(tracker.run_id, "folder")] == ["folder/note.txt"]
     on_disk = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
     assert on_disk[299] == {
+        "run_id": tracker.run_id,
         "step": 299,
         "time_ms": on_disk[299]["time_ms"],
         "metrics": {f"m{i}": 299 * i for i in range(10)},
