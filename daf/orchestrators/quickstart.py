@@ -45,7 +45,7 @@ def daf_quickstart(config: DAFConfig, tracker: Tracker) -> QuickstartResult:
     return QuickstartResult(
         objective=evaluation.objective,
         tables=(*training.tables, *evaluation.tables, *compared),
-        notes=(*evaluation.notes, *weights, *_left_out_notes(evaluation, scores), *training.notes),
+        notes=(*evaluation.notes, *_left_out_notes(evaluation, scores), *weights, *training.notes),
         training=training,
         evaluation=evaluation,
     )

@@ -182,3 +182,15 @@ def test_the_table_says_who_is_below_the_leader_and_how_sure_that_is(tiny: Load)
     few = [record(plan, earned[plan.seed]) for plan in plans if plan.seed < 4]
     table = season_table(rank_policies(few, names, [ARENA.name], level=0.95))
     assert table.rows[1][-1] == "not enough episodes (4 of 5)"
+
+
+def test_four_policies_are_grouped_by_letters(tiny: Load) -> None:
+    policies, make_plan, rng = [NOOP, STARTER, RANDOM, CALM], planner(tiny()), np.random.default_rng(0)
+    plans = [*solo_plans([ARENA], policies, range(8), make_plan), *pair_plans([ARENA], policies, range(8), make_plan)]
+    means = {"noop": 1.0, "starter": 5.0, "random": 1.0, "calm": 1.0}
+    earned = [{name: mean + rng.normal(0, 0.1) for name, mean in means.items()} for _ in range(8)]
+    season = rank_policies([record(plan, earned[plan.seed]) for plan in plans], list(means), [ARENA.name], level=0.95)
+    table = season_table(season)
+    assert table.columns[2] == "group"
+    assert {row[0]: row[2] for row in table.rows} == {"starter": "a", "noop": "b", "random": "b", "calm": "b"}
+    assert "Policies that share a letter cannot be told apart." in season_notes(season)

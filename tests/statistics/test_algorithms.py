@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from daf.statistics import algorithm_pairs, compare_algorithms, letter_groups
+from daf.statistics import algorithm_pairs, algorithms, compare_algorithms, letter_groups
 
 
 def test_figures_are_those_of_rliable() -> None:
@@ -45,6 +45,25 @@ def test_equal_algorithms_are_told_apart_no_more_often_than_the_level_says() -> 
         covered += 0 in pair.difference.interval
     assert found == 400 - covered
     assert 0.05 < found / 400 < 0.14
+
+
+def test_the_bootstrap_of_few_trainings_covers_other_trainings_and_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five trainings on two missions; without the seeds the IQM's interval would cover the truth in 6 of 10 cases."""
+    monkeypatch.setattr(algorithms, "BOOTSTRAPS", 300)
+    rng = np.random.default_rng(9)
+    covered = np.zeros(2)
+    for _ in range(150):
+        pilot = {
+            name: rng.normal(0, 0.2, (5, 2, 1)) + rng.normal(0, 0.5, (1, 2, 8)) + rng.normal(0, 0.1, (5, 2, 8))
+            for name in "ab"
+        }
+        found = compare_algorithms(pilot, level=0.9)
+        for index, (estimate, truth) in enumerate(
+            [(found.summary("a").iqm, 0), (found.pairs[0].probability_of_improvement, 0.5)]
+        ):
+            assert estimate.interval is not None
+            covered[index] += truth in estimate.interval
+    assert (covered / 150 >= 0.88).all()
 
 
 DRAWN = {"a": np.zeros((1, 6, 1)), "b": np.zeros((1, 6, 1))}

@@ -6,7 +6,6 @@ from scipy import stats
 
 from daf.statistics import episodes_needed, trainings_needed
 from daf.statistics.algorithms import crossed_difference
-from daf.statistics.estimates import student_t
 from daf.statistics.power import (
     CrossedSpread,
     Spread,
@@ -50,8 +49,10 @@ def test_the_power_over_missions_is_the_share_of_tests_that_find_the_difference(
     assert spread.freedom == pytest.approx(4.25**2 / (0.25**2 + 16), rel=0.02)
     played = 0.8 + rng.normal(size=(20_000, 2, 12)) * sd
     value = played.mean(axis=(1, 2))
-    error, freedom = student_t(value, played.var(axis=2, ddof=1) / 12 / 4, 11)
-    found = np.mean(2 * stats.t.sf(np.abs(value) / error, freedom) <= 0.05)
+    cells = played.var(axis=2, ddof=1) / 12 / 4
+    variance = cells.sum(axis=1)
+    freedom = 11 * variance**2 / (cells**2).sum(axis=1)  # Satterthwaite (1946)
+    found = np.mean(2 * stats.t.sf(np.abs(value) / np.sqrt(variance), freedom) <= 0.05)
     assert spread.power(0.8, np.array([12.0]), 0.05)[0] == pytest.approx(found, abs=0.015)
 
 
