@@ -6,6 +6,7 @@ from daf.deployment.monitor import MonitoringResult, daf_monitor_deployment
 from daf.deployment.package import daf_package_policy
 from daf.deployment.results import DeploymentResult
 from daf.deployment.rollback import daf_rollback_deployment
+from daf.deployment.validate import daf_validate_deployment
 
 __all__ = [
     "DeploymentResult",
@@ -16,4 +17,5 @@ __all__ = [
     "daf_monitor_deployment",
     "daf_package_policy",
     "daf_rollback_deployment",
+    "daf_validate_deployment",
 ]

@@ -16,6 +16,7 @@ from daf.deployment.description import how_to_load, portable_config, statement, 
 from daf.deployment.measured import KnownRuns, bundle_metrics
 from daf.deployment.metadata import METADATA_FILE, BundleMetadata
 from daf.deployment.results import DeploymentResult
+from daf.deployment.validations import note_packed
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
 from daf.records import PolicySpec
@@ -58,7 +59,9 @@ def daf_package_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
     members[METADATA_FILE] = Member.of(metadata.text())
     _check_size(key, members)
     bundle = _written(tracker.output_dir, f"{metadata.name}-{metadata.version}", members)
-    return _logged(metadata, bundle, members, tracker)
+    result = _logged(metadata, bundle, members, tracker)
+    note_packed(result.digest)
+    return result
 
 
 def bundle_name(text: str) -> str:

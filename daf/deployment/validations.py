@@ -1,4 +1,4 @@
-"""Which bundles passed a validation, by their digest: deploying and submitting ask before anything leaves the house."""
+"""Which bundles were packed here and which passed a validation, by digest: asked before anything leaves the house."""
 
 import json
 import os
@@ -48,14 +48,30 @@ def record_validation(digest: str, level: Level, *, run_id: str, figures: Mappin
     """
     passed_at = datetime.now(UTC).isoformat(timespec="seconds")
     passed = PassedValidation(digest=digest, level=level, passed_at=passed_at, run_id=run_id, figures=dict(figures))
-    folder = validations_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not _is_private(folder):
-        raise OSError(f"{folder} is not yours alone. Make it yours with mode 0700: it decides what may be deployed.")
-    path = _file(digest, level)
-    write_whole(path, json.dumps(asdict(passed), indent=1, sort_keys=True))
-    path.chmod(0o600)
+    _note(_file(digest, level), asdict(passed))
     return passed
+
+
+def note_packed(digest: str) -> None:
+    """Notes that this user packed a bundle here: code of their own, which they need not be asked to trust.
+
+    Raises:
+        OSError: the cache folder cannot be written to, or others may write to it.
+    """
+    _note(_packed_file(digest), {"digest": digest})
+
+
+def was_packed_here(digest: str) -> bool:
+    """Whether this user packed the bundle on this machine."""
+    return bool((_noted(_packed_file(digest)) or {}).get("digest") == digest)
+
+
+def _note(path: Path, content: Mapping[str, Any]) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not _is_private(path.parent):
+        raise OSError(f"{path.parent} is not yours alone. Make it yours, mode 0700: it decides what may be deployed.")
+    write_whole(path, json.dumps(content, indent=1, sort_keys=True))
+    path.chmod(0o600)
 
 
 def passed_validation(digest: str, level: Level = "smoke") -> PassedValidation | None:
@@ -72,14 +88,26 @@ def _file(digest: str, level: Level) -> Path:
     return validations_folder() / f"{digest}-{level}.json"
 
 
+def _packed_file(digest: str) -> Path:
+    return validations_folder() / f"{digest}-packed.json"
+
+
 def _read(path: Path) -> PassedValidation | None:
+    try:
+        return PassedValidation(**(_noted(path) or {}))
+    except TypeError:  # of another version of DAF's
+        return None
+
+
+def _noted(path: Path) -> dict[str, Any] | None:
+    """What a note says; None where there is none, or where others may have written it."""
     if not (_is_private(path.parent) and _is_private(path)):
         return None
     try:
         noted: dict[str, Any] = json.loads(path.read_bytes())
-        return PassedValidation(**noted)
-    except (OSError, ValueError, TypeError):  # half a file of somebody else's making
+    except (OSError, ValueError):  # half a file
         return None
+    return noted if isinstance(noted, dict) else None
 
 
 def _is_private(path: Path) -> bool:
