@@ -1,7 +1,7 @@
 """`task=gate`: is the new policy at least as good as the champion, and does it keep every bound?"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,7 @@ from daf.deployment.choice import open_target
 from daf.deployment.deploy import target_problems
 from daf.deployment.guard_rails import Checked, check_guard_rails, guard_rail_problems
 from daf.deployment.package import packed_policy
-from daf.deployment.rollback import bundle_trust, deployed_name
-from daf.deployment.signature import bundled_policy
+from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.watching import watched_difference
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
@@ -168,7 +167,7 @@ def _new_policy(config: DAFConfig) -> PolicySpec:
     bundle = Path(asked).expanduser()
     if not bundle.is_file():
         raise DAFConfigError([Problem("deployment.bundle", f"there is nothing at {asked!r}.")])
-    return bundled_policy(bundle, trust=bundle_trust(config))
+    return fetched_policy(config, bundle, bundle.name)
 
 
 def _champion(config: DAFConfig, tracker: Tracker) -> PolicySpec | None:
@@ -180,7 +179,7 @@ def _champion(config: DAFConfig, tracker: Tracker) -> PolicySpec | None:
     if version is None:
         return None
     bundle = target.fetch(version, tracker.output_dir / "champion")
-    return replace(bundled_policy(bundle, trust=bundle_trust(config)), name=f"{target.name} {version}")
+    return fetched_policy(config, bundle, f"{target.name} {version}")
 
 
 def _trouble(played: _Played) -> list[str]:

@@ -16,9 +16,8 @@ from daf.deployment.deploy import target_problems
 from daf.deployment.metadata import BundleMetadata, BundleMetric, read_metadata
 from daf.deployment.package import packed_policy
 from daf.deployment.results import DeploymentResult
-from daf.deployment.rollback import bundle_trust, deployed_name
+from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
-from daf.deployment.signature import bundled_policy
 from daf.deployment.targets import file_sha256
 from daf.deployment.watching import watched_difference
 from daf.episodes.plans import plan_episodes
@@ -103,7 +102,7 @@ def daf_monitor_deployment(config: DAFConfig, tracker: Tracker) -> MonitoringRes
     bundle = target.fetch(version, tracker.output_dir / "monitored")
     what = f"{target.name} {version}"
     recorded = recorded_score(config, read_metadata(bundle), mission_specs(config))
-    looked = _look(config, tracker, replace(bundled_policy(bundle, trust=bundle_trust(config)), name=what))
+    looked = _look(config, tracker, fetched_policy(config, bundle, what))
     look = judge(looked.scores, recorded, config.comparison.level)
     _log(tracker, look, len(looked.scores))
     return MonitoringResult(

@@ -12,11 +12,12 @@ from daf.deployment.package import bundle_name, packed_policy
 from daf.deployment.results import DeploymentResult
 from daf.deployment.signature import bundled_policy
 from daf.deployment.targets import file_sha256
+from daf.deployment.validations import was_packed_here
 from daf.episodes.limits import Limits
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.play import daf_play_episodes
 from daf.errors import DAFError
-from daf.records import EpisodePlan
+from daf.records import EpisodePlan, PolicySpec
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker
 
@@ -60,9 +61,11 @@ def deployed_name(config: DAFConfig) -> str:
     return config.deployment.name or bundle_name(packed_policy(config)[1].spec().name)
 
 
-def bundle_trust(config: DAFConfig) -> bool | tuple[str, ...]:
-    """Whether the code that a fetched bundle brings may run: as `policy.trust` and `policy.trusted` say."""
-    return config.policy.trust or config.policy.trusted
+def fetched_policy(config: DAFConfig, bundle: Path, name: str) -> PolicySpec:
+    """The policy in a fetched bundle. Code that it brings may run if it was packed here, or `policy` trusts it."""
+    digest = file_sha256(bundle)
+    trusted = (*config.policy.trusted, *([digest] if was_packed_here(digest) else []))
+    return replace(bundled_policy(bundle, trust=config.policy.trust or trusted), name=name)
 
 
 def prove_it_plays(config: DAFConfig, bundle: Path, what: str) -> None:
@@ -75,7 +78,7 @@ def prove_it_plays(config: DAFConfig, bundle: Path, what: str) -> None:
     short = replace(mission, max_steps=min(mission.max_steps or PROOF_STEPS, PROOF_STEPS))
     plan = EpisodePlan(
         mission=short,
-        policies=(bundled_policy(bundle, trust=bundle_trust(config)),),
+        policies=(fetched_policy(config, bundle, what),),
         assignments=(0,) * agent_count(short),
         seed=config.evaluation.seed,
         max_action_time_ms=config.evaluation.max_action_time_ms,

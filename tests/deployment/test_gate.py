@@ -13,6 +13,8 @@ from daf.deployment.gate import GATE, judge
 from daf.episodes.played import Played
 from daf.records import EpisodePlan
 from daf.tracking.tracker import Tracker
+from tests.cli.support import run
+from tests.conftest import TINY
 from tests.deployment.support import made_bundle
 from tests.made_up import made_up_episode
 
@@ -111,6 +113,21 @@ def test_the_deployed_version_is_the_champion(tiny: Load, tracker: Tracker, tmp_
     again = daf_gate_policy(bundled, tracker)
     assert again.promoted, "the same score in every episode is as good"
     assert {record.policies for record in again.records} == {("pol-1.0.0-noop-0.zip",), ("pol 1.0.0",)}
+
+
+def test_the_exit_code_is_the_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: str, tmp_path: Path
+) -> None:
+    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "deployment.name=pol")
+    command = ("task=gate", *TINY, "policy=noop", "mission.max_steps=2", "evaluation.episodes=1", *own)
+    assert run(monkeypatch, *command, 'deployment.require=["reward >= -1"]') == 0
+    assert "may be promoted" in capsys.readouterr().out
+    assert run(monkeypatch, *command, 'deployment.require=["reward >= 100"]') == 1
+    told = capsys.readouterr()
+    assert "it is not promoted; reward >= 100 does not hold" in told.err
+    assert "reward >= 100" in told.out, "the table is shown all the same"
+    assert run(monkeypatch, *command, 'deployment.require=["much reward"]') == 2
+    assert "deployment.require.0" in capsys.readouterr().err
 
 
 def test_a_policy_that_is_worse_by_the_margin_is_seldom_promoted() -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
+import yaml
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -383,3 +385,38 @@ def _answer(ask: Callable[[], httpx.Response]) -> Any:
             if time.monotonic() > end:
                 raise
             time.sleep(0.05)
+
+
+CONTRACT = yaml.safe_load(Path(str(policy_server.__file__)).with_suffix(".yaml").read_text())
+
+
+def conforms(value: Any, schema: dict[str, Any]) -> None:
+    """Asserts that a value is what a schema of the contract says, with its references looked up in the contract."""
+    jsonschema.Draft202012Validator({**schema, "components": CONTRACT["components"]}).validate(value)
+
+
+def test_the_server_keeps_the_written_contract(target: HttpTarget, port: int, server: Faults, tmp_path: Path) -> None:
+    """Every address and status of the server stands in the contract, and its answers have the schemas of that."""
+    routes = {(method, route.path) for route in policy_server.routes() for method in route.methods - {"HEAD"}}
+    paths = CONTRACT["paths"].items()
+    written = {(method.upper(), path) for path, item in paths for method in item.keys() - {"parameters"}}
+    assert routes == written
+    for version in ("1.0.0", "1.1.0"):
+        upload(target, made_bundle(tmp_path, version))
+    move(target, "1.0.0")
+    move(target, "1.1.0")
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    asked = [
+        ("GET", "/policies/{name}", {}, 200),
+        ("GET", "/policies/{name}/versions/{version}/bundle", {"version": "9.9.9"}, 404),
+        ("PUT", "/policies/{name}/versions/{version}", {}, 400),
+        ("PUT", "/policies/{name}/aliases/{alias}", {}, 428),
+    ]
+    for method, path, names, status in asked:
+        place = path.format(**{"name": "pol", "version": "1.0.0", "alias": "champion"} | names)
+        answer = httpx.request(method, f"http://127.0.0.1:{port}{place}", headers=headers, json={"version": "1.0.0"})
+        assert answer.status_code == status
+        described = CONTRACT["paths"][path][method.lower()]["responses"][str(status)]
+        if "$ref" in described:
+            described = CONTRACT["components"]["responses"][described["$ref"].rpartition("/")[2]]
+        conforms(answer.json(), described["content"]["application/json"]["schema"])
