@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import psutil
 
 from daf.bridge import telltale
-from daf.bridge.jail import Jailed, JailLimits, hide_from_others, run_jailed
+from daf.bridge.jail import Jailed, JailLimits, hide_from_others, living, run_jailed
 from daf.bridge.mission_names import is_mission_file
 from daf.records import MissionSpec
 
@@ -379,12 +379,7 @@ def _ended_after(seconds: float) -> Iterator[threading.Event]:
 
 def _others() -> list[psutil.Process]:
     """All other processes in this jail: each has come from this one, which inherits them when their parent ends."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+    return living(psutil.Process().children(recursive=True))
 
 
 def _left_behind() -> list[str]:

@@ -462,6 +462,16 @@ class _Watch:
         return "disk" if full else None
 
 
+def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; who has, and was not waited for, counts as ended."""
+    found = []
+    for process in processes:
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def _all_processes() -> list[psutil.Process]:
     """All that have come from here: whose parent has ended has become this process's child."""
     with suppress(psutil.Error):
@@ -480,7 +490,7 @@ def _end_all() -> int:
     """Ends every process that is left; returns how many there were."""
     ended: set[int] = set()
     for _ in range(100):
-        left = [process for process in _all_processes() if process.is_running()]
+        left = living(_all_processes())
         if not left:
             break
         for process in left:
