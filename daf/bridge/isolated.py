@@ -182,6 +182,8 @@ def _unplayed(episode: IsolatedEpisode, jailed: Jailed) -> PlayedEpisode:
         kind, why = ("time" if jailed.broken == "time" else "policy_error"), f"all of it used too much {jailed.broken}"
     elif jailed.returncode is None:
         kind, why = "policy_error", "the process that watches over it was killed"
+    elif jailed.returncode < 0:
+        kind, why = "policy_error", f"the season's runner was killed (signal {-jailed.returncode})"
     else:
         ends = f"the season's runner ended with exit code {jailed.returncode}"
         kind, why = "unknown", f"{ends}: {_reason(jailed.errors) or 'it says nothing'}"
