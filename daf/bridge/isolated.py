@@ -142,11 +142,14 @@ class PlayedEpisode:
     exit_code: int | None = None
 
 
-def play_isolated(job: IsolatedJob, *, memory_bytes: int) -> tuple[list[PlayedEpisode], Jailed]:
+def play_isolated(
+    job: IsolatedJob, *, memory_bytes: int, stop: threading.Event | None = None
+) -> tuple[list[PlayedEpisode], Jailed]:
     """Plays a job's episodes in a jail; those that it did not come to have ``error_kind`` set as well.
 
     Args:
         memory_bytes: that each policy's process may allocate.
+        stop: ends it, from another thread.
     """
     copies = {f"policies/{i}": p.folder for i, p in enumerate(job.policies) if p.folder is not None}
     mission = job.mission
@@ -165,6 +168,7 @@ def play_isolated(job: IsolatedJob, *, memory_bytes: int) -> tuple[list[PlayedEp
         copies=copies,
         given=json.dumps(asdict(dataclasses.replace(job, mission=mission)), default=str).encode(),
         environment={"EPISODE_RUNNER_USE_ISOLATED_VENVS": "0", **switches},
+        stop=stop,
     )
     played = [_episode(json.loads(line)) for line in jailed.output.splitlines() if line.startswith(b"{")]
     missing = job.episodes[len(played) :]
