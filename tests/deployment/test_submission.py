@@ -17,7 +17,7 @@ from daf.deployment import submission as submissions
 from daf.deployment.journal import submission_journal
 from daf.deployment.submission import Submission, submit_bundle
 from daf.errors import DAFError
-from daf.files import user_state
+from daf.files import user_state, write_whole
 from tests.deployment.season_server import ACCOUNT, LATE_S, SIGNATURE, TOKEN, SeasonServer, html
 
 Submit = Callable[..., Submission]
@@ -101,13 +101,13 @@ def test_whatever_the_server_makes_of_a_second_completion(
 def test_a_process_that_is_ended_at_any_note_is_gone_on_with(
     note: int, moment: str, submit: Submit, season_server: SeasonServer, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, count = journals.write_whole, 0
+    count = 0
 
     def ended(path: Path, content: str) -> None:
         nonlocal count
         count += 1
         if count != note or moment == "after":
-            write(path, content)
+            write_whole(path, content)
         if count == note:
             raise KeyboardInterrupt
 
@@ -226,9 +226,8 @@ def test_nothing_is_sent_that_could_not_be_noted(
     def full(path: Path, content: str) -> None:
         if '"completing"' in content:
             raise OSError(28, "No space left on device")
-        write(path, content)
+        write_whole(path, content)
 
-    write = journals.write_whole
     monkeypatch.setattr(journals, "write_whole", full)
     with pytest.raises(DAFError, match="No space left"):
         submit()
