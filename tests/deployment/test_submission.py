@@ -101,13 +101,13 @@ def test_whatever_the_server_makes_of_a_second_completion(
 def test_a_process_that_is_ended_at_any_note_is_gone_on_with(
     note: int, moment: str, submit: Submit, season_server: SeasonServer, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, count = write_whole, 0
+    count = 0
 
     def ended(path: Path, content: str) -> None:
         nonlocal count
         count += 1
         if count != note or moment == "after":
-            write(path, content)
+            write_whole(path, content)
         if count == note:
             raise KeyboardInterrupt
 
@@ -226,9 +226,8 @@ def test_nothing_is_sent_that_could_not_be_noted(
     def full(path: Path, content: str) -> None:
         if '"completing"' in content:
             raise OSError(28, "No space left on device")
-        write(path, content)
+        write_whole(path, content)
 
-    write = write_whole
     monkeypatch.setattr(journals, "write_whole", full)
     with pytest.raises(DAFError, match="No space left"):
         submit()
