@@ -54,20 +54,22 @@ def trainings_table(needed: Sequence["TrainingsNeeded"], names: Names, episodes:
 
 def size_text(need: "Need | None", most: int) -> str:
     """How many are needed; a dash where nothing is known."""
-    return NO_VALUE if need is None else _size(need.value, most)
+    if need is None:
+        return NO_VALUE
+    return f"over {most:,}" if need.value is None else str(need.value)
 
 
 def bounds_text(need: "Need | None", most: int) -> str:
     """Its bounds; a dash where nothing is known."""
-    return NO_VALUE if need is None else f"{_size(need.low, most)} to {_size(need.high, most)}"
+    if need is None or need.low is None:
+        return size_text(need, most)
+    return f"{need.low} or more" if need.high is None else f"{need.low} to {need.high}"
 
 
 def _with_bounds(need: "Need | None", most: int) -> str:
-    return NO_VALUE if need is None else f"{size_text(need, most)} ({bounds_text(need, most)})"
-
-
-def _size(value: int | None, most: int) -> str:
-    return f"over {most:,}" if value is None else str(value)
+    if need is None or need.low is None:
+        return size_text(need, most)
+    return f"{size_text(need, most)} ({bounds_text(need, most)})"
 
 
 def _saved(each: "EpisodesNeeded") -> str:

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from daf.comparison import PowerResult, daf_required_episodes
-from daf.comparison.power.findings import needed_notes
+from daf.comparison.power.findings import needed_notes, worst_trainings
 from daf.comparison.power.task import POWER, _needed
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError
@@ -77,6 +77,26 @@ def test_algorithms_are_told_how_many_trainings_they_need(tiny: Load) -> None:
     assert episodes.startswith("evaluation.episodes=") and "between any two policies" in episodes
     assert trainings.startswith(f"trainings={max(each.needs[16].value or 0 for each in found.trainings)} and")
     assert "evaluation.episodes=16 (between any two algorithms; trainings:" in trainings
+
+
+def test_what_is_asked_for_is_enough_for_every_pair(tiny: Load) -> None:
+    """The pair that trains most is fine with few seeds; the seeds of the other one are not."""
+    rng = np.random.default_rng(2)
+    pilot = {
+        "a": rng.normal(0, 0.5, (5, 1, 1)) + rng.normal(0, 0.01, (5, 1, 8)),
+        "b": rng.normal(0, 0.01, (5, 1, 1)) + rng.normal(0, 0.6, (1, 1, 8)) + rng.normal(0, 0.01, (5, 1, 8)),
+        "scripted": np.zeros((1, 1, 8)),
+    }
+    found = _needed(pilot, tiny("task=power", "comparison.trainings=5", "power.difference=0.5"))
+    worst = worst_trainings(found, 0.5)
+    assert worst is not None
+    pair, count = worst
+    assert count > 8  # with 8 seeds, nothing is enough for b - scripted
+    assert found.trainings[2].needs[8].value is None
+    assert pair.needs[count].value == max(each.needs[count].value or 0 for each in found.trainings)
+    hopeless = _needed(pilot, tiny("task=power", "comparison.trainings=5", "power.difference=0.01"))
+    (note, *_) = needed_notes(hopeless)
+    assert note.endswith("with more evaluation episodes than 64, whatever the number of trainings.")
 
 
 def test_algorithms_are_trained_for_the_pilot(tiny: Load, tracker: Tracker, store: str) -> None:

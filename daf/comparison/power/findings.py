@@ -26,6 +26,7 @@ class Needed:
         trainings: the same of algorithms.
         counts: evaluation episodes for which the trainings are computed, those of the pilot first.
         pairs: all that share the error rate.
+        unit: what "sd" in a name stands for; empty where there is none.
     """
 
     names: Names
@@ -33,6 +34,7 @@ class Needed:
     trainings: "tuple[TrainingsNeeded, ...]"
     counts: tuple[int, ...]
     pairs: int
+    unit: str
     metric: str
     power: float
     level: float
@@ -48,6 +50,8 @@ def needed_notes(found: Needed) -> Iterator[str]:
             f"A difference of {name} in {found.metric} is found in {share_text(found.power)} of the cases, at an error"
             f" rate of {rate}, with {'; '.join(_asked(found, difference)) or 'a number that this pilot cannot tell'}."
         )
+    if found.unit:
+        yield found.unit
     known = [each.correlation for each in found.episodes if each.correlation is not None]
     if known:
         ends = " to ".join(dict.fromkeys(ratio_text(end) for end in (min(known), max(known))))
@@ -70,17 +74,16 @@ def _asked(found: Needed, difference: float) -> Iterator[str]:
     if worst := worst_episodes(found, difference):
         bounds = bounds_text(worst.paired, MOST_EPISODES)
         yield f"evaluation.episodes={size_text(worst.paired, MOST_EPISODES)} (between any two policies; {bounds})"
-    if (trained := worst_trainings(found, difference)) is None:
+    if (worst_pair := worst_trainings(found, difference)) is None:
         return
-    for count, need in trained.needs.items():
-        if need.value is not None:
-            size, bounds = size_text(need, MOST_TRAININGS), bounds_text(need, MOST_TRAININGS)
-            yield (
-                f"comparison.trainings={size} and evaluation.episodes={count} (between any two algorithms; trainings:"
-                f" {bounds})"
-            )
-            return
-    yield f"more evaluation episodes than {max(found.counts)}, whatever the number of trainings"
+    pair, count = worst_pair
+    if pair.needs[count].value is None:
+        yield f"more evaluation episodes than {count}, whatever the number of trainings"
+        return
+    size, bounds = size_text(pair.needs[count], MOST_TRAININGS), bounds_text(pair.needs[count], MOST_TRAININGS)
+    yield (
+        f"comparison.trainings={size} and evaluation.episodes={count} (between any two algorithms; trainings: {bounds})"
+    )
 
 
 def worst_episodes(found: Needed, difference: float) -> "EpisodesNeeded | None":
@@ -89,14 +92,22 @@ def worst_episodes(found: Needed, difference: float) -> "EpisodesNeeded | None":
     return max(known, key=lambda each: each.paired_spread.variance if each.paired_spread else 0.0, default=None)
 
 
-def worst_trainings(found: Needed, difference: float) -> "TrainingsNeeded | None":
-    """The pair of algorithms that needs most for a difference; None where there is none with a spread."""
+def worst_trainings(found: Needed, difference: float) -> "tuple[TrainingsNeeded, int] | None":
+    """The pair of algorithms that needs most trainings for a difference, and on how many evaluation episodes.
+
+    That is the smallest number with which trainings are enough for every pair, or else the largest. None where no pair
+    has a spread.
+    """
     known = [each for each in found.trainings if each.difference == difference and each.spread]
+    if not known:
+        return None
 
-    def sizes(each: "TrainingsNeeded") -> list[float]:
-        return [np.inf if need.value is None else need.value for need in reversed(each.needs.values())]
+    def size(each: "TrainingsNeeded", count: int) -> float:
+        value = each.needs[count].value
+        return np.inf if value is None else value
 
-    return max(known, key=sizes, default=None)
+    worst = [(max(known, key=lambda each, count=count: size(each, count)), count) for count in found.counts]  # type: ignore[misc]
+    return next((pair for pair in worst if size(*pair) < np.inf), worst[-1])
 
 
 def _flat_pairs(found: Needed) -> list[str]:
@@ -129,8 +140,8 @@ def training_curves(found: Needed) -> "tuple[str, dict[str, PowerCurve]]":
     from daf.statistics import power_curve
     from daf.statistics.power import MOST_TRAININGS
 
-    each = worst_trainings(found, max(found.names, default=0.0))
-    if each is None or each.spread is None:
+    worst = worst_trainings(found, max(found.names, default=0.0))
+    if worst is None or (each := worst[0]).spread is None:
         return "", {}
     sizes = _sizes([need.high for need in each.needs.values()], MOST_TRAININGS)
     curves = {

@@ -128,7 +128,7 @@ def _needed(scores: Mapping[str, Array], config: DAFConfig) -> Needed:
     from daf.statistics import episodes_needed, trainings_needed
 
     power, level = config.power.power, config.comparison.level
-    differences = _differences(scores, config)
+    differences, unit = _differences(scores, config)
     names, single = list(scores), np.array([values[0] for values in scores.values()])
     pairs = episodes_needed(single, names, list(differences), power=power, level=level)
     trained = {name for name, values in scores.items() if len(values) > 1}
@@ -139,23 +139,29 @@ def _needed(scores: Mapping[str, Array], config: DAFConfig) -> Needed:
         trainings=trainings_needed(scores, list(differences), counts, power=power, level=level),
         counts=counts,
         pairs=len(names) * (len(names) - 1) // 2,
+        unit=unit,
         metric=config.comparison.metric,
         power=power,
         level=level,
     )
 
 
-def _differences(scores: Mapping[str, Array], config: DAFConfig) -> dict[float, str]:
-    """The difference that is asked for, or Cohen's three in the pilot's standard deviations, each with its name."""
+def _differences(scores: Mapping[str, Array], config: DAFConfig) -> tuple[dict[float, str], str]:
+    """The difference that is asked for, or Cohen's three in the pilot's standard deviations, each with its name.
+
+    Returns:
+        The differences, and a sentence about the standard deviation where there is one.
+    """
     from daf.statistics import score_sd, training_sd
     from daf.statistics.power import EFFECTS
 
     if config.power.difference is not None:
-        return {config.power.difference: number_text(config.power.difference)}
-    sd, what = training_sd(scores), "sd of a training"
+        return {config.power.difference: number_text(config.power.difference)}, ""
+    sd, what = training_sd(scores), "of a training's mean, over the algorithms that train"
     if not sd:
-        sd, what = score_sd(np.array([values[0] for values in scores.values()])), "sd of an episode"
-    return {effect * sd: f"{number_text(effect * sd)} ({effect:g} {what})" for effect in EFFECTS if sd}
+        sd, what = score_sd(np.array([values[0] for values in scores.values()])), "of an episode, over all policies"
+    names = {effect * sd: f"{number_text(effect * sd)} ({effect:g} sd)" for effect in EFFECTS if sd}
+    return names, f"sd: the pilot's standard deviation {what}, {number_text(sd)}." if sd else ""
 
 
 def _tables(found: Needed) -> tuple[ResultTable, ...]:
