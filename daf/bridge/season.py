@@ -289,7 +289,9 @@ def _answered(response: httpx.Response, doing: str) -> SeasonServerError:
     elif status >= 500:
         advice = "The fault is the server's. Run the same command again later"
     message = f"{doing}: the season's server answers {status} {response.reason_phrase}{detail}. {advice}".strip()
-    return SeasonServerError(message, status=status, known=status < 500, passing=status >= 500 or status == 429)
+    # 408 is what a proxy answers that did not wait for the server.
+    known = status < 500 and status != 408
+    return SeasonServerError(message, status=status, known=known, passing=not known or status == 429)
 
 
 def _stored(response: httpx.Response) -> SeasonServerError:

@@ -39,15 +39,26 @@ def season_server(home: Path) -> Iterator[SeasonServer]:
         yield server
 
 
+#: Stands for a server's address in configs that several tests share.
+ANY_SERVER = "https://server.example"
+
+
+@functools.cache
+def _composed(*overrides: str) -> DAFConfig:
+    own = (f"tournament.season.server={ANY_SERVER}", f"tournament.season.login_server={ANY_SERVER}")
+    return daf_load_config(overrides=[*own, "deployment.retries=2", "deployment.timeout_s=5", *overrides])
+
+
 @pytest.fixture
 def asked(season_server: SeasonServer) -> Callable[..., DAFConfig]:
     """A config that asks the server, with overrides on top."""
-    address = season_server.address
-    own = (f"tournament.season.server={address}", f"tournament.season.login_server={address}")
 
-    @functools.cache
     def load(*overrides: str) -> DAFConfig:
-        return daf_load_config(overrides=[*own, "deployment.retries=2", "deployment.timeout_s=5", *overrides])
+        config = _composed(*overrides)
+        season = config.tournament.season
+        there = {key: season_server.address for key in ("server", "login_server") if getattr(season, key) == ANY_SERVER}
+        tournament = config.tournament.model_copy(update={"season": season.model_copy(update=there)})
+        return config.model_copy(update={"tournament": tournament})
 
     return load
 

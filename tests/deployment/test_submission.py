@@ -63,7 +63,23 @@ def assert_once(server: SeasonServer, bundle: Path, done: Submission) -> None:
 
 
 STEPS = ("versions", "presign", "put", "complete")
-FAULTS = ("cut before", "cut after", "late", "500 after", 500, 429, 401, 403, 404, 409, 413, "html", "list", "null")
+FAULTS = (
+    "cut before",
+    "cut after",
+    "late",
+    "500 after",
+    500,
+    429,
+    408,
+    401,
+    403,
+    404,
+    409,
+    413,
+    "html",
+    "list",
+    "null",
+)
 BODIES = {"html": html(), "list": JSONResponse([1]), "null": JSONResponse(None)}
 
 

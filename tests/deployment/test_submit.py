@@ -45,7 +45,9 @@ def submit(logged_in: None, asked: Callable[..., DAFConfig], bundle: Path, track
     passes(bundle)
 
     def once(*overrides: str) -> DeploymentResult:
-        return daf_submit_policy(asked("task=submit", f"deployment.bundle={bundle}", *overrides), tracker)
+        config = asked("task=submit", *overrides)
+        deployment = config.deployment.model_copy(update={"bundle": str(bundle)})
+        return daf_submit_policy(config.model_copy(update={"deployment": deployment}), tracker)
 
     return once
 
