@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import psutil
 
 from daf.bridge import telltale
-from daf.bridge.jail import Jailed, JailLimits, hide_from_others, run_jailed
+from daf.bridge.jail import Jailed, JailLimits, hide_from_others, living, run_jailed
 from daf.bridge.mission_names import is_mission_file
 from daf.records import MissionSpec
 
@@ -142,11 +142,14 @@ class PlayedEpisode:
     exit_code: int | None = None
 
 
-def play_isolated(job: IsolatedJob, *, memory_bytes: int) -> tuple[list[PlayedEpisode], Jailed]:
+def play_isolated(
+    job: IsolatedJob, *, memory_bytes: int, stop: threading.Event | None = None
+) -> tuple[list[PlayedEpisode], Jailed]:
     """Plays a job's episodes in a jail; those that it did not come to have ``error_kind`` set as well.
 
     Args:
         memory_bytes: that each policy's process may allocate.
+        stop: ends it, from another thread.
     """
     copies = {f"policies/{i}": p.folder for i, p in enumerate(job.policies) if p.folder is not None}
     mission = job.mission
@@ -165,6 +168,7 @@ def play_isolated(job: IsolatedJob, *, memory_bytes: int) -> tuple[list[PlayedEp
         copies=copies,
         given=json.dumps(asdict(dataclasses.replace(job, mission=mission)), default=str).encode(),
         environment={"EPISODE_RUNNER_USE_ISOLATED_VENVS": "0", **switches},
+        stop=stop,
     )
     played = [_episode(json.loads(line)) for line in jailed.output.splitlines() if line.startswith(b"{")]
     missing = job.episodes[len(played) :]
@@ -182,6 +186,8 @@ def _unplayed(episode: IsolatedEpisode, jailed: Jailed) -> PlayedEpisode:
         kind, why = ("time" if jailed.broken == "time" else "policy_error"), f"all of it used too much {jailed.broken}"
     elif jailed.returncode is None:
         kind, why = "policy_error", "the process that watches over it was killed"
+    elif jailed.returncode < 0:
+        kind, why = "policy_error", f"the season's runner was killed (signal {-jailed.returncode})"
     else:
         ends = f"the season's runner ended with exit code {jailed.returncode}"
         kind, why = "unknown", f"{ends}: {_reason(jailed.errors) or 'it says nothing'}"
@@ -379,12 +385,7 @@ def _ended_after(seconds: float) -> Iterator[threading.Event]:
 
 def _others() -> list[psutil.Process]:
     """All other processes in this jail: each has come from this one, which inherits them when their parent ends."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+    return living(psutil.Process().children(recursive=True))
 
 
 def _left_behind() -> list[str]:

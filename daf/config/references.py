@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 MODEL = re.compile(r"models:/(?P<name>[^/@]+)(@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-SERVER = re.compile(r"daf\+(?P<server>https?://[^@]+)/(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<version>[^/@]+)")
+SERVER = re.compile(r"daf\+(?P<server>https?://.+)/(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<version>[^/@]+)")
 DEPLOYED = re.compile(r"deployed:(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)@(?P<version>[^/@]+)")
 PREFIXES = ("models:", "daf+http:", "daf+https:", "deployed:")
 FORMS = (

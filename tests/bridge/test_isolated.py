@@ -1,5 +1,8 @@
 """Hostile policies, really played by the season's runner in one jail: none gets out, and each is named."""
 
+import os
+import pickle
+import sys
 import textwrap
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import psutil
 import pytest
 
 from daf.bridge.isolated import NOOP, IsolatedEpisode, IsolatedJob, IsolatedPolicy, PlayedEpisode, play_isolated
-from daf.bridge.jail import FILES, NETWORK, PROCESSES, Jailed
+from daf.bridge.jail import FILES, NETWORK, PROCESSES, Jailed, JailLimits, run_jailed
 from daf.records import MissionSpec
 
 AGENTS = 2
@@ -41,6 +44,13 @@ HOSTILE = {
                 if place.isdigit():
                     try: print("others", open(f"/proc/{place}/environ").read())
                     except OSError: pass
+            import ctypes
+            runner = os.getppid()
+            print("traced", ctypes.CDLL(None, use_errno=True).ptrace(16, runner, 0, 0))
+            for name in ("environ", "mem", "fd", "root"):
+                try: print("runner's", name, os.listdir(f"/proc/{runner}/{name}") if name in ("fd", "root")
+                           else open(f"/proc/{runner}/{name}", "rb").read(1))
+                except OSError: pass
             try: print("reached", __import__("socket").create_connection(("192.0.2.1", 80), 1))
             except OSError: pass
             open(os.path.expanduser("~/note"), "w").write("mine")
@@ -51,7 +61,7 @@ HOSTILE = {
                 time.sleep(99)
             try: os.kill(os.getppid(), 9)
             except OSError: pass
-            print("x" * 200_000)
+            print("x" * 20_000)
         if count == 3:
             time.sleep(0.4)
         return Action(name="move_north")
@@ -74,12 +84,36 @@ def bundle(folder: Path, act: str, above: str = "") -> Path:
     return folder
 
 
+class _Code:
+    """What runs when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch $HOME/unpickled; echo unpickled",)
+
+
+def pickled(folder: Path) -> Path:
+    """A bundle of CoGames' own class with weights that are a program."""
+    folder.mkdir()
+    (folder / "weights.pt").write_bytes(pickle.dumps({"w": _Code()}))
+    (folder / "policy_spec.json").write_text(
+        '{"class_path": "mettagrid.policy.stateless.StatelessPolicy", "data_path": "weights.pt"}'
+    )
+    return folder
+
+
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, PlayedEpisode], Jailed, Path]:
     """All of them, one after the other in one jail, so that each has met what the one before left."""
     folder = tmp_path_factory.mktemp("hostile")
-    bundles = {name: bundle(folder / name.replace(" ", "-"), act) for name, act in HOSTILE.items()}
+    walls = run_jailed([sys.executable, "-S", "-c", "pass"], JailLimits(seconds=20)).walls
+    kill = "os.kill(os.getppid(), 9)"  # where nothing protects the runner, this ends all of them
+    forms = {
+        name: act if PROCESSES in walls else act.replace(kill, "os.kill(os.getpid(), 0)")
+        for name, act in HOSTILE.items()
+    }
+    bundles = {name: bundle(folder / name.replace(" ", "-"), act) for name, act in forms.items()}
     bundles["raises when loaded"] = bundle(folder / "load", HOSTILE["noops"], "raise ValueError('not here')\n")
+    bundles["weights with code"] = pickled(folder / "pickle")
     limits = {"sleeps": 4.0}
     episodes = tuple(
         IsolatedEpisode(
@@ -116,6 +150,7 @@ def test_one_that_takes_liberties_gets_nothing_and_each_is_named(played: Played)
     assert "left 1 processes behind" in named
     assert "it wrote 2 files outside" in named and "home/note" in named and "work/here" in named
     assert "reached" not in busy.log or NETWORK not in jailed.walls
+    assert "traced -1" in busy.log and "runner's" not in busy.log
     if FILES in jailed.walls:
         assert not (folder / "note").exists()
     children = [child for child in psutil.Process().children(recursive=True) if child.name().startswith("python")]
@@ -138,6 +173,7 @@ def test_one_that_is_slow_once_is_timed_out_there(played: Played) -> None:
         ("garbage", "policy_error", "returned unknown action Action(name='fly'"),
         ("leaves", "policy_error", "its process ended with exit code 7"),
         ("sleeps", "time", "took too long"),
+        ("weights with code", "policy_error", "Weights only load failed"),
     ],
 )
 def test_one_that_breaks_off_is_named_with_its_reason_and_log(
@@ -167,6 +203,7 @@ def test_noop_is_played_beside_them_as_the_season_would(played: Played) -> None:
 
 def test_nobody_ended_the_rest(played: Played) -> None:
     episodes, jailed, _ = played
-    assert list(episodes) == [*HOSTILE, "raises when loaded", "noop"]
+    assert list(episodes) == [*HOSTILE, "raises when loaded", "weights with code", "noop"]
+    assert "unpickled" not in episodes["weights with code"].log + "".join(episodes["weights with code"].noticed)
     assert jailed.broken is None and (jailed.returncode == 0 or PROCESSES not in jailed.walls)
     assert jailed.survivors == 0 or PROCESSES not in jailed.walls
