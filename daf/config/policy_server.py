@@ -2,11 +2,13 @@
 
 import ipaddress
 import json
+import logging
 import os
 import re
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from daf.errors import first_line
@@ -53,6 +55,8 @@ class PolicyServer:
         if parts.scheme == "http" and not self._is_here:
             raise ValueError(f"{parts.hostname} is asked over plain HTTP, which anybody on the way can read; use https")
         self._url = url.rstrip("/")
+        # Its records at INFO hold every address.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         token = os.environ.get(TOKEN) if trusted_with_token else None
         redactor().register(token)
         self._headers = {"Accept-Encoding": "identity"} | ({"Authorization": f"Bearer {token}"} if token else {})
@@ -75,36 +79,45 @@ class PolicyServer:
         if not isinstance(digest, str) or not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ValueError(f"{self._url} does not keep the contract: {name} {version} has no digest")
         path = folder / ("bundle.zip" if str(known.get("file", ".zip")).endswith(".zip") else "bundle.tar.gz")
-        path.write_bytes(self._get(f"policies/{name}/versions/{version}/bundle", MOST_BUNDLE))
+        with path.open("wb") as file:
+            self._get(f"policies/{name}/versions/{version}/bundle", MOST_BUNDLE, file)
         return Deployed(path, version, digest)
 
     def _policy(self, name: str) -> dict[str, Any]:
+        body = BytesIO()
+        self._get(f"policies/{name}", MOST_ANSWER, body)
         try:
-            answer = json.loads(self._get(f"policies/{name}", MOST_ANSWER))
+            answer = json.loads(body.getvalue())
         except (RecursionError, UnicodeDecodeError, json.JSONDecodeError) as error:
             raise ValueError(f"{self._url} does not keep the contract: it answers with no JSON") from error
         return answer if isinstance(answer, dict) else {}
 
-    def _get(self, path: str, most: int) -> bytes:
+    def _get(self, path: str, most: int, sink: IO[bytes]) -> None:
+        """Writes an answer of at most so many bytes, again from the start where an attempt failed in passing."""
         from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-        return Retrying(
+        Retrying(
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random_exponential(multiplier=0.2, max=5.0),
             retry=retry_if_exception_type(_PassingError),
             reraise=True,
-        )(self._get_once, path, most)
+        )(self._get_once, path, most, sink)
 
-    def _get_once(self, path: str, most: int) -> bytes:
+    def _get_once(self, path: str, most: int, sink: IO[bytes]) -> None:
         import httpx
 
+        sink.seek(0)
+        sink.truncate()
         # A proxy is for the world outside.
         client = httpx.Client(headers=self._headers, timeout=TIMEOUT_S, trust_env=not self._is_here)
         try:
             with client, client.stream("GET", f"{self._url}/{path}") as response:
                 if response.status_code != 200:
                     self._refuse(response.status_code, path)
-                return self._limited(response, most)
+                for part in response.iter_bytes(CHUNK):
+                    sink.write(part)
+                    if sink.tell() > most:
+                        raise ValueError(f"{self._url} sends more than {most:,} bytes")
         except httpx.HTTPError as error:
             raise _PassingError(f"{self._url} cannot be reached: {first_line(error)}") from error
 
@@ -113,14 +126,6 @@ class PolicyServer:
             raise _PassingError(f"{self._url} answers {status}")
         hint = f". Put the token that it wants into the variable {TOKEN}" if status in (401, 403) else ""
         raise ValueError(f"{self._url} answers {status} for {path}{hint}")
-
-    def _limited(self, response: Any, most: int) -> bytes:
-        body = bytearray()
-        for part in response.iter_bytes(CHUNK):
-            body += part
-            if len(body) > most:
-                raise ValueError(f"{self._url} sends more than {most:,} bytes")
-        return bytes(body)
 
 
 def _is_loopback(host: str) -> bool:

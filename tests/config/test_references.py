@@ -274,6 +274,9 @@ def test_the_token_goes_to_the_configured_server_alone(
 def test_what_a_server_does_wrong_is_told(server: str) -> None:
     assert "has no mine 2.0.0. It has: 1.0.0" in refusal(f"daf+{server}/mine@2.0.0")
     assert "answers 404" in refusal(f"daf+{server}/nobody@1.0.0")
+    _Server.failures = 9
+    assert "answers 503" in refusal(f"daf+{server}/mine@1.0.0")
+    _Server.failures = 0
     _Server.content = b"something else"
     assert "another bundle than was deployed" in refusal(f"daf+{server}/mine@1.0.0")
     _Server.digest = "none"
