@@ -58,7 +58,6 @@ COMMANDS = ["daf-check", "daf-train", "daf-sweep", "daf-compare", "daf-deploy", 
 # What comes with rooms that do not exist yet. A name leaves this list with the change that brings it.
 MISSING_ROOMS = {"daf.auth_integration", "daf.deployment", "daf.distributed_training"}
 MISSING = {
-    "daf.config.DAFDeploymentConfig",
     "daf.config.DAFPipelineConfig",
     "daf.environment_checks.daf_check_auth",
     "daf.orchestrators.PipelineResult",

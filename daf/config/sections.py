@@ -52,6 +52,7 @@ SECTIONS: dict[str, Section] = {
     "benchmark": Section(decides=Decides.ANALYSIS),
     "ablation": Section(decides=Decides.ANALYSIS),
     "analysis": Section(decides=Decides.ANALYSIS),
+    "deployment": Section(decides=Decides.ANALYSIS),
     "level": Section(decides=Decides.ANALYSIS, environment=False),
     "device": Section(decides=Decides.NOTHING),
     "tracking": Section(decides=Decides.NOTHING, environment=False, sweepable=False),

@@ -18,6 +18,7 @@ from daf.config.schemas.comparison import (
     DAFTournamentConfig,
     DAFVorConfig,
 )
+from daf.config.schemas.deployment import DAFDeploymentConfig, DAFSeasonConfig
 from daf.config.schemas.policies import DAFPolicyConfig, policy_from_text
 from daf.config.schemas.sweep import DAFObjectiveConfig, DAFParameterConfig, DAFSweepConfig
 from daf.config.schemas.training import (
@@ -37,6 +38,7 @@ __all__ = [
     "DAFBenchmarkConfig",
     "DAFComparisonConfig",
     "DAFConfig",
+    "DAFDeploymentConfig",
     "DAFEvaluationConfig",
     "DAFMissionConfig",
     "DAFObjectiveConfig",
@@ -45,6 +47,7 @@ __all__ = [
     "DAFPartConfig",
     "DAFPolicyConfig",
     "DAFPowerConfig",
+    "DAFSeasonConfig",
     "DAFSweepConfig",
     "DAFTaskConfig",
     "DAFTournamentConfig",
@@ -92,6 +95,7 @@ class DAFConfig(Schema):
     benchmark: DAFBenchmarkConfig
     ablation: DAFAblationConfig
     analysis: DAFAnalysisConfig
+    deployment: DAFDeploymentConfig
     tracking: DAFTrackingConfig
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from daf.config.schemas.deployment import DAFSeasonConfig
 from daf.config.schemas.policies import ListedPolicy
 from daf.config.schemas.values import (
     EpisodeMetric,
@@ -73,11 +74,12 @@ class DAFVorConfig(Schema):
 
 
 class DAFTournamentConfig(Schema):
-    """Who meets in mixed teams, and how often."""
+    """Who meets in mixed teams, and how often; and the season on a server."""
 
     policies: tuple[ListedPolicy, ...]
     seeds: Episodes
     level: Level
+    season: DAFSeasonConfig
 
 
 class DAFBenchmarkConfig(Schema):

@@ -76,7 +76,7 @@ def test_a_dead_process_of_environments_is_an_error(tiny: Load, tmp_path: Path) 
 @pytest.mark.usefixtures("processes")
 def test_a_training_that_cannot_start_leaves_no_processes(tiny: Load, tmp_path: Path) -> None:
     torch.save({}, tmp_path / "weights.pt")
-    with pytest.raises(ValueError, match="do not fit .*Missing key"):
+    with pytest.raises(ValueError, match=r"do not fit .*Missing key"):
         train_config(tiny(f"policy.weights={tmp_path / 'weights.pt'}"), tmp_path / "c")
     assert_ended(multiprocessing.active_children())
 

@@ -1,0 +1,50 @@
+"""How a policy leaves the house: its bundle, the checks before, the place where it is served, and the season."""
+
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+
+from daf.config.schemas.policies import ListedPolicy
+from daf.config.schemas.values import Count, NonNegative, Positive, Schema, Text
+
+#: As https://semver.org has it, without its build metadata, which orders nothing.
+SemanticVersion = Annotated[
+    str, StringConstraints(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?$", max_length=64)
+]
+#: A name that can stand in a file's name, an address and MLflow's registry.
+DeploymentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100)]
+
+
+class DAFDeploymentConfig(Schema):
+    """Which policy is packed, checked and served, under which name and version, and where."""
+
+    policy: ListedPolicy | None
+    name: DeploymentName | None
+    version: SemanticVersion
+    bundle: Text | None
+    files: tuple[Text, ...]
+    roots: tuple[Text, ...]
+    validation: Literal["smoke", "qualifying"]
+    latency_ms: Positive
+    memory_gib: Positive
+    pool: tuple[ListedPolicy, ...]
+    target: Literal["registry", "http"]
+    alias: DeploymentName
+    url: Text | None
+    retries: Count
+    timeout_s: Positive
+    champion: ListedPolicy | None
+    margin: NonNegative
+    require: tuple[Text, ...]
+
+
+class DAFSeasonConfig(Schema):
+    """The season's server, and what is submitted to it."""
+
+    server: Text
+    login_server: Text
+    name: Text | None
+    trust_server: bool
+    dry_run: bool
+    unvalidated: bool
+    matches: Count
