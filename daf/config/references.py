@@ -74,6 +74,21 @@ class Local:
     class_path: str
 
 
+#: What references led to, by store and text.
+Memory = dict[tuple[Stores, str], Local]
+_memory: ContextVar[Memory | None] = ContextVar("memory", default=None)
+
+
+@contextmanager
+def remembering(memory: Memory) -> Iterator[None]:
+    """Asks, inside, for no reference a second time: an alias that moves meanwhile means what it meant at first."""
+    token = _memory.set(memory)
+    try:
+        yield
+    finally:
+        _memory.reset(token)
+
+
 def is_reference(text: str) -> bool:
     """Whether a text names a policy by where it is kept, rightly spelt or not."""
     return is_run_id(text) or text.startswith(PREFIXES)
@@ -85,12 +100,18 @@ def local(reference: str) -> Local:
     Raises:
         ValueError: it has no such form, leads nowhere, or to something else than was kept there.
     """
+    memory, key = _memory.get(), (_stores.get(), reference)
+    if memory is not None and key in memory:
+        return memory[key]
     try:
         path, name = _fetched(reference)
         class_path = read_bundle(path).class_path
     except OSError as error:
         raise ValueError(f"{reference} cannot be kept here: {error.strerror or error}") from error
-    return Local(path, name or f"{class_path.rpartition('.')[2]}-{reference[:8]}", class_path)
+    found = Local(path, name or f"{class_path.rpartition('.')[2]}-{reference[:8]}", class_path)
+    if memory is not None:
+        memory[key] = found
+    return found
 
 
 def _fetched(reference: str) -> tuple[Path, str]:

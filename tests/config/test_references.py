@@ -14,10 +14,12 @@ from typing import Any, ClassVar
 import pytest
 from mlflow import MlflowClient
 
-from daf.config import DAFConfig
+from daf.config import CONF_DIR, DAFConfig
 from daf.config.policy_server import TOKEN
+from daf.config.references import Stores, local, looking_in
 from daf.deployment.archives import Member, write_zip
 from daf.errors import DAFConfigError
+from daf.sweeps.composition import compose_overrides
 
 Load = Callable[..., DAFConfig]
 NOOP = "mettagrid.policy.noop.NoopPolicy"
@@ -55,11 +57,9 @@ def checkpoint(folder: Path, content: bytes = b"weights") -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def refusal(tiny: Load, reference: str, *more: str) -> str:
-    with pytest.raises(DAFConfigError) as refused:
-        tiny(f"evaluation.policies=['{reference}']", *more)
-    assert refused.value.exit_code == 2
-    assert refused.value.problems[0].where == "evaluation.policies.0"
+def refusal(reference: str, store: str | None = None, server: str | None = None) -> str:
+    with looking_in(Stores(store, server)), pytest.raises(ValueError, match=r".") as refused:
+        local(reference)
     return str(refused.value)
 
 
@@ -123,29 +123,44 @@ def test_a_run_that_packed_a_bundle_is_that_bundle(
 
 
 def test_a_checkpoint_that_is_another_now_is_refused(
-    tiny: Load, client: MlflowClient, run_id: str, tmp_path: Path
+    store: str, client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:
     client.set_tag(run_id, "daf.checkpoint_sha256", checkpoint(tmp_path / "made"))
     checkpoint(tmp_path / "made", b"other")
     client.log_artifacts(run_id, str(tmp_path / "made"), "checkpoints")
-    assert "no longer, the one that it logged" in refusal(tiny, run_id)
+    assert "no longer, the one that it logged" in refusal(run_id, store)
 
 
-def test_what_leads_nowhere_is_told(tiny: Load, client: MlflowClient, run_id: str) -> None:
-    assert "left no checkpoint" in refusal(tiny, run_id)
-    assert "has no run" in refusal(tiny, "f" * 32)
-    assert "no alias champion" in refusal(tiny, "models:/nobody@champion")
-    assert "no version 3" in refusal(tiny, "models:/nobody/3")
-    assert "names no policy" in refusal(tiny, "models:nobody")
-    assert "names no policy" in refusal(tiny, "daf+https://host/name")
-    assert "set deployment.url" in refusal(tiny, "deployed:name@1.0.0")
-    assert "plain HTTP" in refusal(tiny, "daf+http://example.org/name@1.0.0")
-    with_password = refusal(tiny, "daf+https://user:pa55word@host/name@1.0.0")
+def test_what_leads_nowhere_is_told(store: str, run_id: str) -> None:
+    assert "left no checkpoint" in refusal(run_id, store)
+    assert "has no run" in refusal("f" * 32, store)
+    assert "no alias champion" in refusal("models:/nobody@champion", store)
+    assert "no version 3" in refusal("models:/nobody/3", store)
+    for unclear in ("models:nobody", "models:/a/b", "daf+https://host/name", "deployed:name"):
+        assert "names no policy" in refusal(unclear, store)
+    assert "no tracking store" in refusal("f" * 32, "sqlite:////nowhere/x.db")
+    assert not Path("/nowhere").exists()
+
+
+def test_a_server_that_is_not_safe_or_not_there_is_told() -> None:
+    assert "set deployment.url" in refusal("deployed:name@1.0.0")
+    assert "plain HTTP" in refusal("daf+http://example.org/name@1.0.0")
+    assert "plain HTTP" in refusal("deployed:name@1.0.0", server="http://example.org")
+    assert "cannot be reached" in refusal("daf+http://127.0.0.1:9/name@1.0.0")
+    with_password = refusal("daf+https://user:pa55word@host/name@1.0.0")
     assert "a user or a password" in with_password
     assert "pa55word" not in with_password
-    assert "cannot be reached" in refusal(tiny, "daf+http://127.0.0.1:9/name@1.0.0")
-    assert "no tracking store" in refusal(tiny, "f" * 32, "tracking.uri=sqlite:////nowhere/x.db")
-    assert not Path("/nowhere").exists()
+
+
+def test_a_problem_names_the_key_and_ends_with_2(tiny: Load) -> None:
+    with pytest.raises(DAFConfigError) as refused:
+        tiny(f"evaluation.policies=[{'f' * 32}]", "policy.weights=models:nobody", "deployment.bundle=models:nobody")
+    assert refused.value.exit_code == 2
+    assert {problem.where for problem in refused.value.problems} == {
+        "evaluation.policies.0",
+        "policy",
+        "deployment.bundle",
+    }
 
 
 def registered(client: MlflowClient, run_id: str, path: Path, **tags: str) -> str:
@@ -170,11 +185,24 @@ def test_a_registered_model_is_the_bundle_in_its_version(
     assert Path(str(first.weights)).parent.name == Member.of(path).digest
 
 
+def test_a_sweep_means_the_same_by_an_alias_in_all_trials(
+    store: str, client: MlflowClient, run_id: str, tmp_path: Path
+) -> None:
+    registered(client, run_id, bundle(tmp_path / "bundle.zip"))
+    own = [f"tracking.uri={store}", "vor.pool=[models:/mine@champion]"]
+    compose = compose_overrides(own, CONF_DIR, "config")
+    before = compose({"optimizer.lr": 0.1}).vor.pool
+    client.delete_registered_model_alias("mine", "champion")
+    assert compose({"optimizer.lr": 0.2}).vor.pool == before
+    with pytest.raises(DAFConfigError, match="no alias champion"):
+        compose_overrides(own, CONF_DIR, "config")({"optimizer.lr": 0.2})
+
+
 def test_a_registered_bundle_that_was_changed_is_refused(
-    tiny: Load, client: MlflowClient, run_id: str, tmp_path: Path
+    store: str, client: MlflowClient, run_id: str, tmp_path: Path
 ) -> None:
     registered(client, run_id, bundle(tmp_path / "bundle.zip"), **{"daf.digest": "0" * 64})
-    assert "another bundle than was deployed" in refusal(tiny, "models:/mine@champion")
+    assert "another bundle than was deployed" in refusal("models:/mine@champion", store)
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -243,13 +271,13 @@ def test_the_token_goes_to_the_configured_server_alone(
     assert _Server.seen[-1] == "Bearer made-up-token-77"
 
 
-def test_what_a_server_does_wrong_is_told(tiny: Load, server: str) -> None:
-    assert "has no mine 2.0.0. It has: 1.0.0" in refusal(tiny, f"daf+{server}/mine@2.0.0")
-    assert "answers 404" in refusal(tiny, f"daf+{server}/nobody@1.0.0")
+def test_what_a_server_does_wrong_is_told(server: str) -> None:
+    assert "has no mine 2.0.0. It has: 1.0.0" in refusal(f"daf+{server}/mine@2.0.0")
+    assert "answers 404" in refusal(f"daf+{server}/nobody@1.0.0")
     _Server.content = b"something else"
-    assert "another bundle than was deployed" in refusal(tiny, f"daf+{server}/mine@1.0.0")
+    assert "another bundle than was deployed" in refusal(f"daf+{server}/mine@1.0.0")
     _Server.digest = "none"
-    assert "has no digest" in refusal(tiny, f"daf+{server}/mine@1.0.0")
+    assert "has no digest" in refusal(f"daf+{server}/mine@1.0.0")
 
 
 def test_without_a_reference_nothing_of_mlflow_is_loaded() -> None:

@@ -10,6 +10,7 @@ from daf.bridge.sources import PolicyParts
 from daf.config import DAFConfig
 from daf.deployment.contents import bundle_files
 from daf.errors import DAFConfigError
+from daf.redaction import redactor
 
 Load = Callable[..., DAFConfig]
 
@@ -81,6 +82,14 @@ def test_what_may_not_be_packed_is_named(
     message = refusal(tiny(f"deployment.files=[data,{named}]"), parts(own_package))
     assert "deployment.files.1" in message
     assert sentence in message
+
+
+def test_a_file_with_a_secret_of_this_process_stays_here(tiny: Load, own_package: Path) -> None:
+    redactor().register("made-up-value-5678")
+    (own_package / "theirs/upper.py").write_text("KEY = 'made-up-value-5678'")
+    message = refusal(tiny(), parts(own_package, "theirs/upper.py"))
+    assert "holds a secret" in message
+    assert "made-up-value-5678" not in message
 
 
 def test_every_problem_is_told_at_once(tiny: Load, own_package: Path) -> None:

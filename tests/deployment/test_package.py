@@ -23,6 +23,7 @@ from daf.deployment.package import PACKAGE
 from daf.episodes.played import EVALUATED_TAG, EVALUATION, evaluated, log_episodes
 from daf.errors import DAFConfigError, DAFError
 from daf.records import EpisodeRecord, PolicySpec
+from daf.run import daf_run
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
 from tests.deployment.conftest import MISSION
@@ -177,6 +178,31 @@ def test_a_class_of_ones_own_comes_with_its_code_and_plays_in_cogames(
     spec = load_policy_spec_from_path(bundle, force_dest=tmp_path / "cogames")
     policy = initialize_or_load_policy(policy_interface(MISSION), spec)
     assert type(policy).__module__ == "theirs.deep.policy"
+
+
+def test_a_run_that_packs_is_itself_a_name_of_what_it_packed(
+    tiny: Load, store: str, lstm_weights: Path, tmp_path: Path
+) -> None:
+    result = daf_run(lstm(tiny, lstm_weights))
+    client, _ = open_store(store, "daf")
+    (run,) = client.search_runs([item.experiment_id for item in client.search_experiments()])
+    assert run.info.status == "FINISHED"
+    assert {file.path for file in client.list_artifacts(run.info.run_id, "bundle")} == {
+        "bundle/mine-1.0.0.zip",
+        "bundle/mine-1.0.0.tar.gz",
+        "bundle/metadata.json",
+    }
+    asked = tiny(f"deployment.bundle={run.info.run_id}").deployment.bundle
+    assert asked is not None
+    assert isinstance(result, DeploymentResult)
+    assert read_bundle(Path(asked)).digest() == result.digest
+
+
+def test_a_request_that_is_wrong_starts_nothing(tiny: Load, lstm_weights: Path, store: str) -> None:
+    config = lstm(tiny, lstm_weights, "deployment.files=[/etc/passwd]")
+    with pytest.raises(DAFConfigError, match="lies outside"):
+        daf_run(config)
+    assert not Path(config.output_dir).exists()
 
 
 def broken(kind: str, weights: Path, folder: Path) -> tuple[str, ...]:
