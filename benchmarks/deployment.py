@@ -1,6 +1,7 @@
 """Deployment: packing an LSTM and trying it as the season would, beyond the imports that every command pays."""
 
 import argparse
+import itertools
 import os
 import tempfile
 import time
@@ -10,7 +11,12 @@ from pathlib import Path
 from benchmarks import alternate, report
 from benchmarks.direct import new_weights
 from daf.config import DAFConfig, daf_load_config
-from daf.deployment import daf_package_policy, daf_validate_deployment
+from daf.deployment import (
+    daf_deploy_policy,
+    daf_package_policy,
+    daf_rollback_deployment,
+    daf_validate_deployment,
+)
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
 
@@ -23,7 +29,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         work = _Work(Path(folder))
-        measured = alternate({name: work.timed(step) for name, step in work.steps().items()}, options.rounds)
+        steps = work.steps() | registry_steps(work, options.rounds)
+        measured = alternate({name: work.timed(step) for name, step in steps.items()}, options.rounds)
     rows = [(name, f"{sorted(times)[len(times) // 2]:.2f}") for name, times in measured.items()]
     report("deployment", rows, ("", "s"), {"seconds": measured})
 
@@ -63,6 +70,30 @@ class _Work:
                 return time.perf_counter() - started
 
         return seconds
+
+
+def registry_steps(work: _Work, rounds: int) -> dict[str, Callable[[Tracker], object]]:
+    """Deploying a packed bundle as one version after the other, and rolling each back to the first."""
+    versions = itertools.count()
+
+    def config() -> DAFConfig:
+        base = work.config("deploy")
+        own = {"version": f"1.0.{next(versions)}", "unvalidated": True}
+        return base.model_copy(update={"deployment": base.deployment.model_copy(update=own)})
+
+    def packed(tracker: Tracker) -> DAFConfig:
+        asked = config()
+        bundle = {"bundle": str(daf_package_policy(asked, tracker).bundle)}
+        return asked.model_copy(update={"deployment": asked.deployment.model_copy(update=bundle)})
+
+    made: list[DAFConfig] = []
+    work.timed(lambda tracker: made.extend(packed(tracker) for _ in range(rounds + 1)))()
+    work.timed(lambda tracker: daf_deploy_policy(made.pop(), tracker))()
+    rollback = work.config("rollback")
+    return {
+        "deploy in the registry": lambda tracker: daf_deploy_policy(made.pop(), tracker),
+        "roll back in the registry": lambda tracker: daf_rollback_deployment(rollback, tracker),
+    }
 
 
 if __name__ == "__main__":

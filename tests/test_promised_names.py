@@ -59,10 +59,6 @@ COMMANDS = ["daf-check", "daf-train", "daf-sweep", "daf-compare", "daf-deploy", 
 MISSING_ROOMS = {"daf.auth_integration", "daf.distributed_training"}
 MISSING = {
     "daf.config.DAFPipelineConfig",
-    "daf.deployment.daf_validate_deployment",
-    "daf.deployment.daf_deploy_policy",
-    "daf.deployment.daf_monitor_deployment",
-    "daf.deployment.daf_rollback_deployment",
     "daf.deployment.daf_submit_policy",
     "daf.environment_checks.daf_check_auth",
     "daf.orchestrators.PipelineResult",

@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ def bundle_metrics(config: DAFConfig, records: Sequence[EpisodeRecord]) -> tuple
     )
 
 
-def _metric(name: str, mission: str, level: float, records: Iterable[EpisodeRecord]) -> BundleMetric:
+def _metric(name: str, mission: str, level: float, records: Sequence[EpisodeRecord]) -> BundleMetric:
     from daf.statistics import mean_with_interval
 
     by_seed = {record.seed: record.value(name) for record in records}
@@ -91,6 +91,7 @@ def _metric(name: str, mission: str, level: float, records: Iterable[EpisodeReco
     return BundleMetric(
         name=name,
         mission=mission,
+        mission_digest=records[0].mission_digest,
         mean=found.value,
         low=None if interval is None else interval.low,
         high=None if interval is None else interval.high,

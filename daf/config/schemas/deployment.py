@@ -41,11 +41,13 @@ class DAFDeploymentConfig(Schema):
     latency_ms: Positive
     memory_gib: Positive
     pool: tuple[ListedPolicy, ...]
+    unvalidated: bool
     target: Literal["registry", "http"]
     alias: DeploymentName
     url: Text | None
     retries: Count
     timeout_s: Positive
+    monitored: SemanticVersion | None
     champion: ListedPolicy | None
     margin: NonNegative
     require: tuple[Text, ...]
