@@ -13,7 +13,6 @@ from daf.bridge.bundles import read_bundle
 from daf.config import DAFConfig
 from daf.deployment import daf_validate_deployment
 from daf.deployment.metadata import BundleMetadata
-from daf.deployment.validate import DAFValidationError
 from daf.deployment.validations import note_packed, passed_validation
 from daf.errors import DAFConfigError
 from daf.tracking.tracker import Tracker
@@ -65,7 +64,7 @@ def test_a_bundle_that_was_packed_here_passes_and_is_noted(
     result = daf_validate_deployment(config, tracker)
     assert (result.digest, result.level, result.name, result.version) == (digest, "smoke", "walker", "1.2.0")
     answers = {check.name: check.status for check in result.checks}
-    assert "failed" not in answers.values()
+    assert "failed" not in answers.values() and result.refused is None
     assert answers["files"] == answers["plays"] == answers["latency"] == answers["acts"] == "passed"
     noted = passed_validation(digest)
     assert noted is not None and (noted.run_id, noted.figures) == (tracker.run_id, result.figures)
@@ -88,18 +87,17 @@ def test_qualifying_plays_self_play_and_splits_and_one_that_only_noops_fails(
         "task=validate", f"deployment.bundle={path}", "policy.trust=true", "deployment.validation=qualifying",
         "deployment.pool=[noop]", "mission.max_steps=5", "evaluation.episodes=1", "evaluation.workers=1",
     )  # fmt: skip
-    with pytest.raises(DAFValidationError) as raised:
-        daf_validate_deployment(config, tracker)
-    assert raised.value.exit_code == 1
-    answers = {check.name: check for check in raised.value.checks}
+    result = daf_validate_deployment(config, tracker)
+    answers = {check.name: check for check in result.checks}
     assert answers["plays"].status == "passed"
     assert "2 episodes, 10 steps" in answers["plays"].why
     assert answers["acts"].why == "no agent does anything but noop"
-    assert "acts: no agent does anything but noop" in str(raised.value) and "validation" in str(raised.value)
+    assert result.refused is not None and "  - acts: no agent does anything but noop" in result.refused
+    assert str(tracker.output_dir / "validation") in result.refused
     assert {"survival", "junctions", "score, recorded"} <= set(answers)
     assert passed_validation(read_bundle(path).digest()) is None
     assert (tracker.output_dir / "validation" / "1 of 2 with noop.log").exists()
-    tracker.close("FAILED")
+    tracker.close("FINISHED")
     assert MlflowClient(store).get_run(tracker.run_id).data.tags["daf.validation"] == "failed"
 
 
@@ -134,10 +132,9 @@ def test_a_bundle_whose_files_are_others_fails_and_never_runs(
     with zipfile.ZipFile(packed) as old, zipfile.ZipFile(changed, "w") as new:
         for name in old.namelist():
             new.writestr(name, old.read(name) + (b" " if name == "policy_spec.json" else b""))
-    with pytest.raises(DAFValidationError, match=r"of another content: 'policy_spec\.json'"):
-        daf_validate_deployment(tiny("task=validate", f"deployment.bundle={changed}"), tracker)
-    table = (tracker.output_dir / "validation" / "validation.csv").read_text()
-    assert table.splitlines()[1].startswith("files,failed")
+    result = daf_validate_deployment(tiny("task=validate", f"deployment.bundle={changed}"), tracker)
+    assert result.refused is not None and "of another content: 'policy_spec.json'" in result.refused
+    assert result.tables[0].rows[0][:2] == ("files", "failed")
 
 
 @pytest.mark.parametrize("name", ["missing.zip", "notes.txt"])
