@@ -16,7 +16,7 @@ from daf.deployment.deploy import target_problems
 from daf.deployment.guard_rails import Checked, check_guard_rails, guard_rail_problems
 from daf.deployment.package import packed_policy
 from daf.deployment.rollback import deployed_name, fetched_policy
-from daf.deployment.watching import watched_difference
+from daf.deployment.watching import ENOUGH_ALIKE, is_constant, watched_difference
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
@@ -29,9 +29,6 @@ from daf.visualization.text import estimate_cells, interval_heading, interval_te
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
-
-#: Episodes of a mission with equal scores after which two policies count as the same.
-SAME = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,17 +106,21 @@ def daf_gate_policy(config: DAFConfig, tracker: Tracker) -> GateResult:
     )
 
 
-def judge(new: ArrayLike, champion: ArrayLike, *, margin: float, level: float) -> Judgement:
+def judge(new: ArrayLike, champion: ArrayLike, *, margin: float, level: float, last: bool = False) -> Judgement:
     """Whether the new policy's mean is lower by at most `margin`, on what was played so far; (M, E) scores each.
 
     It may be asked after every round: the chance of ever calling a policy ``as good`` whose mean is lower by more, or
-    ``worse`` whose mean is not, is at most 1 - `level`. The same scores in all of `SAME` episodes are ``as good``.
+    ``worse`` whose mean is not, is at most 1 - `level`. A difference that has not varied at all decides when the `last`
+    round is played, if that was the same in `ENOUGH_ALIKE` episodes.
     """
     difference = watched_difference(new, champion, level=level)
-    interval, apart = difference.interval, np.asarray(new) - np.asarray(champion)
-    if (interval and interval.low >= -margin) or (not apart.any() and apart.shape[1] >= SAME):
+    apart = np.asarray(new, dtype=float) - np.asarray(champion, dtype=float)
+    low, high = (difference.interval.low, difference.interval.high) if difference.interval else (-np.inf, np.inf)
+    if last and apart.shape[1] >= ENOUGH_ALIKE and is_constant(apart):
+        low = high = difference.value
+    if low >= -margin:
         return Judgement("as good", difference)
-    return Judgement("worse" if interval and interval.high < -margin else "undecided", difference)
+    return Judgement("worse" if high < -margin else "undecided", difference)
 
 
 def _play(
@@ -143,7 +144,9 @@ def _play(
         names, mission_names = [policy.name for policy in policies], [mission.name for mission in missions]
         scores = paired_scores(played.records, played.failures, names, mission_names, config.comparison.metric)
         new, champion = scores.values
-        judgement = judge(new, champion, margin=config.deployment.margin, level=config.comparison.level)
+        last = first + count == config.comparison.max_episodes
+        margin, level = config.deployment.margin, config.comparison.level
+        judgement = judge(new, champion, margin=margin, level=level, last=last)
         tracker.log_metrics({"gate/difference": judgement.difference.value}, step=first + count)
         if judgement.decision != "undecided" or played.failures:
             break

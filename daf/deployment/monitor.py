@@ -19,7 +19,7 @@ from daf.deployment.results import DeploymentResult
 from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
 from daf.deployment.targets import file_sha256
-from daf.deployment.watching import watched_difference
+from daf.deployment.watching import ENOUGH_ALIKE, is_constant, watched_difference
 from daf.episodes.plans import plan_episodes
 from daf.episodes.played import Played, failure_notes, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -155,7 +155,8 @@ def _look(config: DAFConfig, tracker: Tracker, policy: PolicySpec) -> _Looked:
 def judge(scores: Sequence[float], recorded: Recorded, level: float) -> Look:
     """Whether a series has dropped below the recorded score, asked after every look.
 
-    `scores`: one a seed, the mean over missions, in the order played.
+    `scores`: one a seed, the mean over missions, in the order played. Where neither the recorded scores nor those of
+    `ENOUGH_ALIKE` seeds have varied, a lower one is a drop.
     """
     alpha = (1 - level) / 2
     floor = recorded.at_least(alpha)
@@ -164,6 +165,8 @@ def judge(scores: Sequence[float], recorded: Recorded, level: float) -> Look:
     if interval:
         interval = replace(interval, low=interval.low + floor, high=interval.high + floor)
     mean = replace(above, value=above.value + floor, interval=interval)
+    if recorded.error == 0 and len(scores) >= ENOUGH_ALIKE and is_constant([scores]):
+        return Look(mean.value < floor, mean, floor)
     return Look(interval is not None and interval.high < floor, mean, floor)
 
 

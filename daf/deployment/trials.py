@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 from daf.bridge.bundles import SPEC_FILE
@@ -81,7 +82,7 @@ def play_trial(config: DAFConfig, folder: Path, *, trusted: bool) -> Trial:
             mission=mission,
             policies=policies,
             episodes=(*episodes, *(episode for episode, _ in splits), *noops),
-            latency_ms=int(config.deployment.latency_ms),
+            latency_ms=ceil(config.deployment.latency_ms),
             trusted=trusted,
         )
         played, walls, peak = _play(job, 1 if smoke else _workers(config), int(config.deployment.memory_gib * GIB))

@@ -1,8 +1,7 @@
 """`task=validate`: plays a bundle as the season would, locked up, and says whether it may leave the house."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isclose
 from pathlib import Path
 from statistics import fmean
@@ -20,7 +19,6 @@ from daf.deployment.results import DeploymentResult
 from daf.deployment.trials import Trial, play_trial
 from daf.deployment.validations import record_validation, was_packed_here
 from daf.errors import DAFConfigError, DAFError, Problem
-from daf.results import ResultTable
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
 
@@ -31,25 +29,13 @@ SAME_LENGTH = 0.2
 CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 
 
-class DAFValidationError(DAFError):
-    """A bundle that did not pass.
-
-    Attributes:
-        checks: all of them, those that it passed included.
-    """
-
-    def __init__(self, message: str, checks: tuple[Check, ...]) -> None:
-        super().__init__(message)
-        self.checks = checks
-
-
 @dataclass(frozen=True, kw_only=True)
 class ValidationResult(DeploymentResult):
-    """A bundle that passed.
+    """A bundle that was tried. It passed unless `refused` says why not.
 
     Attributes:
         level: ``smoke`` or ``qualifying``.
-        checks: in the order in which they are shown; none failed.
+        checks: in the order in which they are shown.
         figures: what was measured, by metric name.
     """
 
@@ -62,11 +48,12 @@ def daf_validate_deployment(config: DAFConfig, tracker: Tracker) -> ValidationRe
     """Plays `deployment.bundle` (or the policy, packed first) through the season's runner, and checks what came of it.
 
     It plays in a process without this machine's network, files, processes and environment, as far as the machine
-    allows that. A bundle that passes is noted by its digest, for `passed_validation`.
+    allows that. A bundle that passes is noted by its digest, for `passed_validation`. Of one that does not `refused`
+    names every reason, and where the agents' logs are.
 
     Raises:
         DAFConfigError: there is no such bundle, or it brings code that nobody trusts; nothing of it has run.
-        DAFValidationError: it did not pass; the message names every reason and where the agents' logs are.
+        DAFError: it passed, but that cannot be noted.
     """
     deployment = config.deployment
     path = asked_bundle(config, tracker)
@@ -78,7 +65,7 @@ def daf_validate_deployment(config: DAFConfig, tracker: Tracker) -> ValidationRe
         folder = unpacked(bundle, run_setup=False)
         metadata, files = _described(path, folder)
     except BundleError as error:
-        raise _failed(path, (Check(name="files", status="failed", why=str(error)),), tracker) from error
+        return _result(config, tracker, path, (Check(name="files", status="failed", why=str(error)),))
     _check_trust(config, bundle, folder, digest)
     trial = play_trial(config, folder, trusted=_is_trusted(config, digest))
     checks = (
@@ -152,28 +139,38 @@ def _judged(
     trial: Trial,
     checks: tuple[Check, ...],
 ) -> ValidationResult:
-    """Keeps what was found, and gives it back where nothing failed."""
+    """Keeps what was found; a pass is noted where deploying looks for it."""
     level, measured = config.deployment.validation, figures(trial)
     tracker.log_metrics(measured)
-    tables = (checks_table(checks), matches_table(trial))
-    _keep(trial, tables, tracker)
-    if any(check.status == "failed" for check in checks):
-        raise _failed(path, checks, tracker)
+    _keep(trial, tracker)
+    result = _result(config, tracker, path, checks, trial)
     for check in checks:
         if check.status == "warning":
             tracker.warn(f"{check.name}: {check.why}")
-    tracker.set_tags({"daf.validation": "passed"})
-    try:
-        record_validation(digest, level, run_id=tracker.run_id, figures=measured)
-    except OSError as error:
-        raise DAFError(f"the bundle passed, but that cannot be noted: {error}") from error
+    if not result.refused:
+        tracker.set_tags({"daf.validation": "passed"})
+        try:
+            record_validation(digest, level, run_id=tracker.run_id, figures=measured)
+        except OSError as error:
+            raise DAFError(f"the bundle passed, but that cannot be noted: {error}") from error
+    version = metadata.version if metadata else ""
+    return replace(result, name=metadata.name if metadata else path.stem, version=version, digest=digest)
+
+
+def _result(
+    config: DAFConfig, tracker: Tracker, path: Path, checks: tuple[Check, ...], trial: Trial | None = None
+) -> ValidationResult:
+    """What the checks come to."""
+    level, logs = config.deployment.validation, tracker.output_dir / "validation"
+    reasons = [f"  - {check.name}: {check.why}" for check in checks if check.status == "failed"]
+    said = [f"{path.name} did not pass ({level}):", *reasons, f"Logs of its agents: {logs}"]
+    measured = figures(trial) if trial else {}
     return ValidationResult(
         objective=measured.get("validation/reward"),
-        tables=tables,
-        notes=(f"{path.name} passed ({level}). Logs of its agents: {tracker.output_dir / 'validation'}",),
-        name=metadata.name if metadata else path.stem,
-        version=metadata.version if metadata else "",
-        digest=digest,
+        tables=(checks_table(checks), *((matches_table(trial),) if trial else ())),
+        notes=() if reasons else (f"{path.name} passed ({level}). Logs of its agents: {logs}",),
+        refused="\n".join(said) if reasons else None,
+        name=path.stem,
         bundle=path,
         location=str(path),
         level=level,
@@ -182,7 +179,7 @@ def _judged(
     )
 
 
-def _keep(trial: Trial, tables: Sequence[ResultTable], tracker: Tracker) -> None:
+def _keep(trial: Trial, tracker: Tracker) -> None:
     """Every episode and the end of every log, in the output folder and in MLflow, secrets blanked."""
     lines = []
     for episode in (*trial.tested, *trial.noops):
@@ -192,15 +189,6 @@ def _keep(trial: Trial, tables: Sequence[ResultTable], tracker: Tracker) -> None
         if log:
             tracker.log_text(log, f"validation/{episode.label}.log")
     tracker.log_text("\n".join([*lines, ""]), "validation/episodes.jsonl")
-    for table in tables:
-        tracker.log_text(table.to_csv(), f"validation/{table.title.lower()}.csv")
-
-
-def _failed(path: Path, checks: tuple[Check, ...], tracker: Tracker) -> DAFValidationError:
-    tracker.log_text(checks_table(checks).to_csv(), "validation/validation.csv")
-    reasons = [f"  - {check.name}: {check.why}" for check in checks if check.status == "failed"]
-    where = f"All checks, and the logs of its agents: {tracker.output_dir / 'validation'}"
-    return DAFValidationError("\n".join([f"{path.name} did not pass:", *reasons, where]), checks)
 
 
 def _policies(config: DAFConfig) -> list[KeyedPolicy]:

@@ -63,7 +63,7 @@ HOSTILE = {
             except OSError: pass
             print("x" * 20_000)
         if count == 3:
-            time.sleep(0.4)
+            time.sleep(1.5)
         return Action(name="move_north")
     """,
     "raises at step 3": "    if count > 4: raise RuntimeError('I do not like step 3')\n    return Action(name='noop')",
@@ -126,7 +126,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, PlayedEp
         mission=MissionSpec(name="cogsguard_arena.basic", cogs=AGENTS, max_steps=4),
         policies=(*(IsolatedPolicy(folder=path) for path in bundles.values()), IsolatedPolicy(class_path=NOOP)),
         episodes=(*episodes, noop),
-        latency_ms=300,
+        latency_ms=1000,
     )
     secret = pytest.MonkeyPatch()
     secret.setenv("MY_API_TOKEN", "not-for-you")
@@ -150,8 +150,8 @@ def test_one_that_takes_liberties_gets_nothing_and_each_is_named(played: Played)
     assert "left 1 processes behind" in named
     assert "it wrote 2 files outside" in named and "home/note" in named and "work/here" in named
     assert "reached" not in busy.log or NETWORK not in jailed.walls
-    assert "traced -1" in busy.log and "runner's" not in busy.log
     if FILES in jailed.walls:
+        assert "traced -1" in busy.log and "runner's" not in busy.log
         assert not (folder / "note").exists()
     children = [child for child in psutil.Process().children(recursive=True) if child.name().startswith("python")]
     assert not [child for child in children if "isolated" in " ".join(child.cmdline())]
@@ -161,8 +161,8 @@ def test_one_that_is_slow_once_is_timed_out_there(played: Played) -> None:
     busy = played[0]["busy"]
     assert sum(busy.timeouts) >= 1
     assert busy.latency is not None and busy.latency.actions == 4 * AGENTS
-    assert busy.latency.max_ms >= 400 and (busy.latency.slowest_step, busy.latency.slowest_agent) in ((0, 0), (1, 0))
-    assert busy.latency.p50_ms < 300
+    assert busy.latency.max_ms >= 1500 and (busy.latency.slowest_step, busy.latency.slowest_agent) in ((0, 0), (1, 0))
+    assert busy.latency.p50_ms < 1000
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,15 @@ def test_the_deployed_version_is_the_champion(tiny: Load, tracker: Tracker, tmp_
     assert {record.policies for record in again.records} == {("pol-1.0.0-noop-0.zip",), ("pol 1.0.0",)}
 
 
+@pytest.mark.parametrize(("shift", "decision"), [(0.0, "as good"), (-0.1, "as good"), (-0.3, "worse")])
+def test_a_difference_without_spread_decides_at_the_end(shift: float, decision: str) -> None:
+    champion = np.random.default_rng(0).normal(size=(2, 40))
+    assert judge(champion + shift, champion, margin=0.2, level=0.95).decision == "undecided"
+    assert judge(champion + shift, champion, margin=0.2, level=0.95, last=True).decision == decision
+    few = champion[:, :19]
+    assert judge(few + shift, few, margin=0.2, level=0.95, last=True).decision == "undecided"
+
+
 def test_the_exit_code_is_the_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: str, tmp_path: Path
 ) -> None:
