@@ -90,10 +90,12 @@ def registry_steps(work: _Work, rounds: int) -> dict[str, Callable[[Tracker], ob
     work.timed(lambda tracker: made.extend(packed(tracker) for _ in range(rounds + 1)))()
     work.timed(lambda tracker: daf_deploy_policy(made.pop(), tracker))()
     rollback = work.config("rollback")
-    return {
-        "deploy in the registry": lambda tracker: daf_deploy_policy(made.pop(), tracker),
-        "roll back in the registry": lambda tracker: daf_rollback_deployment(rollback, tracker),
-    }
+
+    def there_and_back(tracker: Tracker) -> None:
+        daf_deploy_policy(made.pop(), tracker)
+        daf_rollback_deployment(rollback, tracker)
+
+    return {"deploy and roll back in the registry": there_and_back}
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from daf.deployment.results import DeploymentResult
 from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
 from daf.deployment.targets import file_sha256
-from daf.deployment.watching import ENOUGH_ALIKE, is_constant, watched_difference
+from daf.deployment.watching import ENOUGH_ALIKE, is_constant, is_rounding, watched_difference
 from daf.episodes.plans import plan_episodes
 from daf.episodes.played import Played, failure_notes, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -165,8 +165,8 @@ def judge(scores: Sequence[float], recorded: Recorded, level: float) -> Look:
     if interval:
         interval = replace(interval, low=interval.low + floor, high=interval.high + floor)
     mean = replace(above, value=above.value + floor, interval=interval)
-    if recorded.error == 0 and len(scores) >= ENOUGH_ALIKE and is_constant([scores]):
-        return Look(mean.value < floor, mean, floor)
+    if is_rounding(recorded.error, floor) and len(scores) >= ENOUGH_ALIKE and is_constant([scores]):
+        return Look(mean.value < floor and not is_rounding(floor - mean.value, floor), mean, floor)
     return Look(interval is not None and interval.high < floor, mean, floor)
 
 

@@ -13,7 +13,7 @@ ENOUGH_ALIKE = 20
 #: The interval does not depend on it.
 _ANY_MARGIN = 1.0
 #: What rounding may leave of no spread, as a share of the scores.
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
 
 
 def watched_difference(first: ArrayLike, second: ArrayLike, *, level: float) -> "Estimate":
@@ -35,4 +35,9 @@ def watched_difference(first: ArrayLike, second: ArrayLike, *, level: float) -> 
 def is_constant(scores: ArrayLike) -> bool:
     """Whether the mean over missions of (M, E) scores is the same in every episode."""
     rows = np.asarray(scores, dtype=float).mean(axis=0)
-    return bool(np.ptp(rows) <= _ROUNDING * max(1.0, float(np.abs(rows).max())))
+    return is_rounding(float(np.ptp(rows)), float(np.abs(rows).max()))
+
+
+def is_rounding(difference: float, size: float) -> bool:
+    """Whether a difference of numbers of a size is no more than their rounding."""
+    return abs(difference) <= _ROUNDING * max(1.0, abs(size))
