@@ -42,7 +42,7 @@ SIGNATURE = {
 }
 TOKEN = "t0p-s3cret-t0ken-of-ada"
 ACCOUNT = "ada@example.org"
-LATE_S = 0.4
+LATE_S = 0.6
 
 
 @dataclass

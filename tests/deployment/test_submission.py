@@ -107,6 +107,7 @@ def test_whatever_the_server_makes_of_a_second_completion(
     season_server.once = once
     season_server.faults["complete"] = [fault]
     done, errors = until_done(submit)
+    time.sleep(LATE_S * (fault == "late"))
     assert_once(season_server, bundle, done)
     assert len(errors) == (fault in ("cut before", "late", 409))
     assert fault not in ("cut before", "late") or "Run the same command again: it looks" in errors[0]
