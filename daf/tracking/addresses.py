@@ -46,8 +46,8 @@ def check_address(address: str, experiment: str) -> None:
     Raises:
         WrongAddressError: no run can be kept there, or the experiment was deleted.
     """
-    scheme = address.partition(":")[0].partition("+")[0] if ":" in address else ""
-    if scheme in DATABASES:
+    scheme = _scheme(address)
+    if is_database(address):
         _check_database(address, experiment)
     elif scheme in ("http", "https"):
         _check_server(address)
@@ -56,6 +56,15 @@ def check_address(address: str, experiment: str) -> None:
             raise WrongAddressError("MLflow no longer keeps runs as files in a folder.", FORMS)
     elif scheme not in _registered():
         raise WrongAddressError(f"MLflow knows no {scheme}: addresses.", FORMS)
+
+
+def is_database(address: str) -> bool:
+    """Whether MLflow would open the address as a database of its own."""
+    return _scheme(address) in DATABASES
+
+
+def _scheme(address: str) -> str:
+    return address.partition(":")[0].partition("+")[0] if ":" in address else ""
 
 
 def within[Result](seconds: float, action: Callable[[], Result]) -> Result:

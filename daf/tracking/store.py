@@ -15,6 +15,7 @@ from daf.tracking.addresses import (
     WrongAddressError,
     check_address,
     deleted_experiment,
+    is_database,
     sqlite_file,
     within,
 )
@@ -70,11 +71,9 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
     """What is wrong with a store, as far as it shows without making anything there; it takes seconds at most."""
     try:
         address = tracking_uri(uri)
-        if address.startswith("http"):
-            check_address(address, experiment)
+        _check_calmly(address, experiment)
+        if not is_database(address):  # a server: nothing is made by asking it
             within(ANSWER_S, lambda: _experiment_of(_client(address), experiment))
-        else:
-            _check_calmly(address, experiment)
     except WrongAddressError as error:
         return [error.problem(address_key(uri))]
     except Exception as error:  # a server may answer anything
@@ -120,7 +119,7 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
     try:
         known = (address, experiment) in _found_right
         _found_right.discard((address, experiment))
-        if not known and not address.startswith("http"):
+        if not known:
             _check_calmly(address, experiment)
         path = sqlite_file(address)
         if path is None:
