@@ -47,7 +47,7 @@ def check_address(address: str, experiment: str) -> None:
         WrongAddressError: no run can be kept there, or the experiment was deleted.
     """
     scheme = _scheme(address)
-    if is_database(address):
+    if scheme in DATABASES:
         _check_database(address, experiment)
     elif scheme in ("http", "https"):
         _check_server(address)
@@ -58,9 +58,9 @@ def check_address(address: str, experiment: str) -> None:
         raise WrongAddressError(f"MLflow knows no {scheme}: addresses.", FORMS)
 
 
-def is_database(address: str) -> bool:
-    """Whether MLflow would open the address as a database of its own."""
-    return _scheme(address) in DATABASES
+def is_server(address: str) -> bool:
+    """Whether somebody else answers at the address: it is neither a database nor a folder."""
+    return address == "databricks" or _scheme(address) not in (*DATABASES, "", "file")
 
 
 def _scheme(address: str) -> str:

@@ -15,7 +15,7 @@ from daf.tracking.addresses import (
     WrongAddressError,
     check_address,
     deleted_experiment,
-    is_database,
+    is_server,
     sqlite_file,
     within,
 )
@@ -72,7 +72,7 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
     try:
         address = tracking_uri(uri)
         _check_calmly(address, experiment)
-        if not is_database(address):  # a server: nothing is made by asking it
+        if is_server(address):  # nothing is made by asking it
             within(ANSWER_S, lambda: _experiment_of(_client(address), experiment))
     except WrongAddressError as error:
         return [error.problem(address_key(uri))]
