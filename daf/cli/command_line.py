@@ -138,7 +138,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         if folder is not None and not (folder and is_folder(Path(folder))):
             raise DAFConfigError([Problem(flag, f"there is no folder {shortened(folder)!r}.")])
     if parsed.config_name == "":
-        raise DAFConfigError([Problem("--config-name", "names no config.", "Leave it out, or write --config-name NAME.")])
+        raise DAFConfigError([Problem("--config-name", "names no config.", "Leave it out, or give a name.")])
     if (rerun := parsed.experimental_rerun) is not None and not is_file(Path(rerun)):
         raise DAFConfigError([Problem("--experimental-rerun", f"there is no file {shortened(rerun)!r}.")])
     extra = Path(parsed.config_dir) if parsed.config_dir else None
