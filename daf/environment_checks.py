@@ -12,7 +12,6 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from daf.auth_integration import RefusedTokenError, account_of, auth_problems, daf_get_auth_token
-from daf.bridge.bundles import exists
 from daf.bridge.mission_names import is_mission_file
 from daf.bridge.missions import why_unplayable
 from daf.bridge.policies import brings_code
@@ -21,7 +20,7 @@ from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
-from daf.files import why_no_files
+from daf.files import is_file, is_there, user_path, why_no_files
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
 from daf.tracking.store import is_run_id, tracking_problems
@@ -112,15 +111,15 @@ def daf_check_files(config: DAFConfig) -> EnvironmentCheckResult:
         if policy.weights and (problem := _weights_problem(policy.weights))
     ]
     resume = config.training.resume
-    if resume and not is_run_id(resume) and not (Path(resume).expanduser() / "trainer_state.pt").is_file():
+    if resume and not is_run_id(resume) and not is_file(user_path(resume) / "trainer_state.pt"):
         hint = "Give an MLflow run id or a checkpoint folder (<output_dir>/checkpoints)."
         errors.append(Problem("training.resume", f"{resume!r} holds no trainer_state.pt.", hint))
     return EnvironmentCheckResult(tuple(errors))
 
 
 def _weights_problem(weights: str) -> str | None:
-    path = Path(weights).expanduser()
-    if not exists(path):
+    path = user_path(weights)
+    if not is_there(path):
         return f"there is nothing at {weights!r}."
     if not (path.is_file() or path.is_dir()):  # a pipe would keep its reader waiting for ever
         return f"{weights!r} is neither a file nor a folder."

@@ -21,6 +21,32 @@ def user_state(name: str) -> Path:
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "daf" / name
 
 
+def user_path(text: str) -> Path:
+    """A path as a user writes it; ``~`` of a user that is not known stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is something at a path, which may be no path at all: too long, or with a NUL."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a file at a path, which may be no path at all."""
+    return is_there(path) and path.is_file()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder at a path, which may be no path at all."""
+    return is_there(path) and path.is_dir()
+
+
 def why_no_files(folder: Path) -> str | None:
     """Why a folder takes no file, tried out with one that nobody sees, or None where it does.
 

@@ -15,6 +15,7 @@ from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
+from daf.files import is_there
 from daf.records import digest
 from daf.redaction import guarded
 
@@ -66,7 +67,7 @@ def _claimed(config: "DAFConfig") -> "AbstractContextManager[Claim]":
 
     folder = Path(config.output_dir)
     # A second training would write over the checkpoints of the first; all else is written anew as a whole.
-    keeps = find_task(config.task).trains(config) and (folder / CHECKPOINTS).exists()
+    keeps = find_task(config.task).trains(config) and is_there(folder / CHECKPOINTS)
     return claimed(folder, single_request(config, repeatable=not keeps))
 
 

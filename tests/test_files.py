@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from daf.files import write_whole
+from daf.files import is_file, is_folder, is_there, user_path, write_whole
 
 
 def test_the_content_stands_whole_under_the_name(tmp_path: Path) -> None:
@@ -59,3 +59,16 @@ def test_what_is_written_is_as_private_as_any_new_file(tmp_path: Path) -> None:
     (tmp_path / "usual").touch()
     write_whole(tmp_path / "a.json", "x")
     assert (tmp_path / "a.json").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+NO_PATHS = ("x" * 300, "a/" + "y" * 5000, "a\0b", "~nobody-of-that-name/x", "loop", "file/below", "")
+
+
+@pytest.mark.parametrize("text", NO_PATHS)
+def test_what_is_no_path_is_not_there(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("loop").symlink_to("loop")
+    path = user_path(text)
+    assert (is_there(path), is_file(path), is_folder(path)) == ((True, False, True) if text == "" else (False,) * 3)
+    assert user_path("~") == Path.home()

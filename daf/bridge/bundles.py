@@ -28,7 +28,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daf.bridge.file_digests import file_digest
-from daf.files import PARTIAL, user_cache, write_whole
+from daf.files import PARTIAL, is_file, is_folder, user_cache, write_whole
 
 SPEC_FILE = "policy_spec.json"
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
@@ -93,20 +93,9 @@ class Bundle:
         return hashlib.sha256(json.dumps(_contents(self.path), sort_keys=True).encode()).hexdigest()
 
 
-def exists(path: Path) -> bool:
-    """Whether there is something at a path, which may be no path at all."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or with a NUL
-        return False
-
-
 def is_bundle(path: Path) -> bool:
     """Whether a path is a folder with a spec, or a file that is named as an archive."""
-    try:
-        return (path / SPEC_FILE).is_file() if path.is_dir() else path.is_file() and path.name.endswith(ARCHIVES)
-    except (OSError, ValueError):
-        return False
+    return is_file(path / SPEC_FILE) if is_folder(path) else is_file(path) and path.name.endswith(ARCHIVES)
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from daf.bridge.imports import contained, surviving
 from daf.bridge.mission_names import is_mission_file
+from daf.files import is_there
 from daf.records import MissionSpec, digest
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def mission_digest(spec: MissionSpec) -> str:
 
 def _file_time(spec: MissionSpec) -> int | None:
     """When a mission file was written, so that an edited one is read anew."""
-    return Path(spec.name).stat().st_mtime_ns if is_mission_file(spec.name) and Path(spec.name).exists() else None
+    return Path(spec.name).stat().st_mtime_ns if is_mission_file(spec.name) and is_there(Path(spec.name)) else None
 
 
 @functools.lru_cache(maxsize=256)

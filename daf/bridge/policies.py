@@ -17,7 +17,6 @@ from daf.bridge.bundles import (
     SPEC_FILE,
     Bundle,
     bundles_folder,
-    exists,
     has_clean_environment,
     import_from,
     is_bundle,
@@ -28,6 +27,7 @@ from daf.bridge.file_digests import file_digest, files_below, path_digest
 from daf.bridge.imports import contained, import_by_name, surviving
 from daf.bridge.reads import watching
 from daf.bridge.tensors import read_tensors
+from daf.files import is_there, user_path
 from daf.records import PolicySpec, digest
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ def resolve_policy(spec: PolicySpec) -> "CogamesPolicySpec":
 
 def _resolved(spec: PolicySpec) -> _Resolved:
     class_path = full_class_path(spec.class_path)
-    weights = Path(spec.weights).expanduser() if spec.weights is not None else None
-    if weights is not None and not exists(weights):
+    weights = user_path(spec.weights) if spec.weights is not None else None
+    if weights is not None and not is_there(weights):
         raise FileNotFoundError(f"no weights at {weights}")
     if weights is not None and is_bundle(weights):
         return _from_bundle(read_bundle(weights), class_path, spec)
@@ -268,7 +268,7 @@ def brings_code(spec: PolicySpec) -> bool:
     Raises:
         ValueError: the bundle is not sound.
     """
-    weights = Path(spec.weights).expanduser() if spec.weights is not None else None
+    weights = user_path(spec.weights) if spec.weights is not None else None
     return weights is not None and is_bundle(weights) and is_foreign(read_bundle(weights))
 
 

@@ -14,6 +14,7 @@ from hydra.errors import HydraException
 from daf.config.paths import CONF_DIR
 from daf.config.refusals import shortened
 from daf.errors import DAFConfigError, Problem
+from daf.files import is_file, is_folder
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -99,13 +100,6 @@ class CommandLine:
                 yield [*first[:index], value, *first[index + 1 :]]
 
 
-def _is_folder(path: str) -> bool:
-    try:
-        return Path(path).is_dir()
-    except ValueError:  # a NUL
-        return False
-
-
 def _values(text: str) -> Iterator[str]:
     try:
         override = OverridesParser.create().parse_override(text)
@@ -141,9 +135,11 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         what = "only one of --cfg, --info, --hydra-help, --shell-completion, --run and --multirun at a time."
         raise DAFConfigError([Problem("command line", what)])
     for flag, folder in (("--config-dir", parsed.config_dir), ("--config-path", parsed.config_path)):
-        if folder and not _is_folder(folder):
+        if folder is not None and not (folder and is_folder(Path(folder))):
             raise DAFConfigError([Problem(flag, f"there is no folder {shortened(folder)!r}.")])
-    if (rerun := parsed.experimental_rerun) is not None and not Path(rerun).is_file():
+    if parsed.config_name == "":
+        raise DAFConfigError([Problem("--config-name", "names no config.", "Leave it out, or give a name.")])
+    if (rerun := parsed.experimental_rerun) is not None and not is_file(Path(rerun)):
         raise DAFConfigError([Problem("--experimental-rerun", f"there is no file {shortened(rerun)!r}.")])
     extra = Path(parsed.config_dir) if parsed.config_dir else None
     return CommandLine(

@@ -27,7 +27,7 @@ from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
 from daf.errors import DAFConfigError, Problem, first_line
-from daf.files import write_whole
+from daf.files import is_file, write_whole
 from daf.redaction import HIDDEN, redactor
 
 #: Hydra's global state is one for all threads.
@@ -165,7 +165,7 @@ def _resolved(value: Any) -> Any:
 
 
 def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> DictConfig:
-    if not path.is_file():
+    if not is_file(path):
         raise DAFConfigError([Problem(str(path), "there is no such config file.")])
     try:
         loaded = OmegaConf.load(path)

@@ -7,12 +7,13 @@ from pathlib import Path
 from daf.bridge.catalogue import catalogue
 from daf.bridge.mission_names import MISSION_SETS, is_mission_file
 from daf.config.suggestions import nearest
+from daf.files import is_file
 
 
 def mission_name(name: str) -> str:
     """Returns the name if it is a mission's full name or an existing mission file, else raises ValueError."""
     if is_mission_file(name):
-        if not Path(name).is_file():
+        if not is_file(Path(name)):
             raise ValueError(f"there is no mission file {name!r}")
     elif name not in catalogue().missions:
         known = [*catalogue().missions, *MISSION_SETS]

@@ -4,6 +4,7 @@ Everybody else reads `StudyTrial`s and `StudyFacts`, and works on a `RunningTria
 """
 
 import logging
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from daf.config.refusals import shortened
 from daf.config.schemas import DAFConfig
 from daf.config.sections import EXPERIMENT
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -24,6 +26,7 @@ from daf.sweeps.owners import end_owner, is_dead, new_owner
 from daf.sweeps.seeds import SHARED, StudySeeds, study_seeds
 from daf.sweeps.space import Assignments, Compose, Space
 from daf.sweeps.strategies import make_pruner, make_sampler
+from daf.tracking.deliver import reason
 
 if TYPE_CHECKING:
     import optuna
@@ -36,6 +39,7 @@ Direction = Literal["maximize", "minimize"]
 DEFAULT_TRIALS = 20
 #: Seconds between two heartbeats.
 HEARTBEAT_EVERY_S = 30.0
+STORAGES = "Give the path of a journal, or the address of a database."
 #: How often in a row a sampler may propose what has been tried, until it is passed over.
 MOST_REPEATS = 20
 
@@ -60,19 +64,24 @@ def open_storage(config: DAFConfig) -> "BaseStorage":
     quiet_optuna()
     from optuna.storages import JournalStorage, RDBStorage
     from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
-    from sqlalchemy.exc import SQLAlchemyError
 
     address = config.sweep.storage
     if address and "://" in address:
         try:
             return RDBStorage(address)
-        except (ImportError, SQLAlchemyError) as error:
-            raise DAFConfigError([Problem("sweep.storage", redactor().text(f"cannot be opened: {error}"))]) from error
+        except Exception as error:  # Optuna, its database and its driver raise what they like
+            raise DAFConfigError([Problem("sweep.storage", f"cannot be opened: {reason(error)}.", STORAGES)]) from error
     path = Path(address) if address else default_storage(config)
-    path.parent.mkdir(parents=True, exist_ok=True)
     # By default a new process waits half a minute for one that was killed while it held the lock.
     lock = JournalFileOpenLock(str(path), grace_period=5)
-    mend_journal(path, lock)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if os.path.lexists(path) and not path.is_file():  # a pipe would keep its reader waiting for ever
+            raise OSError("it is not a file")
+        mend_journal(path, lock)
+    except OSError as error:
+        what = f"{shortened(path)} cannot be used: {error.strerror or error}."
+        raise DAFConfigError([Problem("sweep.storage", what, STORAGES)]) from error
     try:
         return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     except Exception as error:  # a line that is there and belongs elsewhere raises whatever Optuna stumbles over

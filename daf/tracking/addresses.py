@@ -46,7 +46,7 @@ def check_address(address: str, experiment: str) -> None:
     Raises:
         WrongAddressError: no run can be kept there, or the experiment was deleted.
     """
-    scheme = address.partition(":")[0].partition("+")[0] if ":" in address else ""
+    scheme = _scheme(address)
     if scheme in DATABASES:
         _check_database(address, experiment)
     elif scheme in ("http", "https"):
@@ -56,6 +56,15 @@ def check_address(address: str, experiment: str) -> None:
             raise WrongAddressError("MLflow no longer keeps runs as files in a folder.", FORMS)
     elif scheme not in _registered():
         raise WrongAddressError(f"MLflow knows no {scheme}: addresses.", FORMS)
+
+
+def is_server(address: str) -> bool:
+    """Whether somebody else answers at the address: it is neither a database nor a folder."""
+    return address == "databricks" or _scheme(address) not in (*DATABASES, "", "file")
+
+
+def _scheme(address: str) -> str:
+    return address.partition(":")[0].partition("+")[0] if ":" in address else ""
 
 
 def within[Result](seconds: float, action: Callable[[], Result]) -> Result:

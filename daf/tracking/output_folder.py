@@ -20,7 +20,7 @@ from daf.config.schemas import DAFConfig
 from daf.config.sections import FREE
 from daf.errors import DAFConfigError, DAFInterruptedError, Problem
 from daf.execution.alive import ProcessName, this_process
-from daf.files import write_whole
+from daf.files import user_path, write_whole
 from daf.records import digest
 from daf.redaction import redactor
 from daf.tracking.store import is_run_id
@@ -268,4 +268,4 @@ def _lives(process: ProcessName, *, locked: bool) -> bool:
 def _is_resumed(folder: Path, record: _Record, resumes: str) -> bool:
     if is_run_id(resumes):
         return record.run_id == resumes
-    return Path(resumes).expanduser().resolve().is_relative_to(folder.resolve())
+    return user_path(resumes).resolve().is_relative_to(folder.resolve())

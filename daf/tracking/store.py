@@ -17,6 +17,7 @@ from daf.tracking.addresses import (
     WrongAddressError,
     check_address,
     deleted_experiment,
+    is_server,
     sqlite_file,
     within,
 )
@@ -43,11 +44,9 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
     """What is wrong with a store, as far as it shows without making anything there; it takes seconds at most."""
     try:
         address = tracking_uri(uri)
-        if address.startswith("http"):
-            check_address(address, experiment)
+        _check_calmly(address, experiment)
+        if is_server(address):  # nothing is made by asking it
             within(ANSWER_S, lambda: _experiment_of(mlflow_client(address), experiment))
-        else:
-            _check_calmly(address, experiment)
     except WrongAddressError as error:
         return [error.problem(address_key(uri))]
     except Exception as error:  # a server may answer anything
@@ -93,7 +92,7 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
     try:
         known = (address, experiment) in _found_right
         _found_right.discard((address, experiment))
-        if not known and not address.startswith("http"):
+        if not known:
             _check_calmly(address, experiment)
         path = sqlite_file(address)
         if path is None:

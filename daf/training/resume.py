@@ -9,6 +9,7 @@ from daf.bridge.policies import resolve_policy
 from daf.bridge.training import OWNER, load_state, policy_to_train
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
+from daf.files import user_path
 from daf.tracking.deliver import reason
 from daf.tracking.store import client_of, is_run_id
 from daf.tracking.tracker import Tracker
@@ -61,7 +62,7 @@ def _checkpoint(
         client: of the store that knows the runs; None is an empty one.
         fetched: folder for what only MLflow has.
     """
-    folder = _folder_of_run(resume, client, fetched) if is_run_id(resume) else Path(resume).expanduser()
+    folder = _folder_of_run(resume, client, fetched) if is_run_id(resume) else user_path(resume)
     try:
         state = load_state(folder)
         resolve_policy(policy_to_train(config.policy.spec(), str(folder)))

@@ -20,6 +20,7 @@ BAD: list[list[str]] = [
     *([f"optimizer.lr={value}"] for value in ("${", "[1", "'1", '"1', "{a:1", "é", "1 2", "${oc.env:NOT_THERE}")),
     *(["hydra.foo=1"], ["hydra/launcher=nope"], ["hydra/sweeper=nope"], ["hydra/job_logging=nope"]),
     *(["--foo"], ["--cfg"], ["--cfg", "nope"], ["--info", "nope"], ["--package", "x"], ["--resolve"]),
+    *(["--config-name", ""], ["--config-path", ""], ["--config-dir", ""], ["--config-dir", "x" * 300]),
     *(["--config-name", "nope"], ["--config-path", "nope"], ["--config-dir", "nope"]),
     *(["--cfg", "job", "policy=nope"], ["--cfg", "job", "policy=null"], ["-m", "--cfg", "job", "sweep=pareto"]),
     *(["--cfg", "job", "--package", "nope"], ["-c", "all", "-p", "hydra.nope"], ["hydra.job.chdir=true"]),

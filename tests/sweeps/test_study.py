@@ -1,5 +1,6 @@
 """The stored study: what it refuses, how it goes on, what it never does twice."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,14 +12,14 @@ from typing import Any
 import pytest
 from optuna.distributions import CategoricalDistribution
 
-from daf.config import DAFConfig, daf_save_config
+from daf.config import DAFConfig, daf_load_config, daf_save_config
 from daf.errors import DAFConfigError
 from daf.sweeps.api import with_sweep
 from daf.sweeps.composition import compose_onto
 from daf.sweeps.identity import default_storage, study_name
 from daf.sweeps.owners import is_dead, new_owner
 from daf.sweeps.space import Space
-from daf.sweeps.study import StoredStudy
+from daf.sweeps.study import StoredStudy, open_storage
 from tests.sweeps.support import open_study
 
 LR = {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}
@@ -206,3 +207,29 @@ def test_secrets_stay_out_of_the_study(tiny: Callable[..., DAFConfig]) -> None:
     config = with_sweep(tiny("+policy.init_kwargs.api_key=hunter2hunter2"), space=LR)
     open_study(config)
     assert b"hunter2" not in default_storage(config).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        "/proc/none/x",
+        "file/below",
+        "folder",
+        "pipe",
+        "loop",
+        "x" * 300,
+        "sqlite:////proc/x.db",
+        "nothing://x",
+        "pg://x:y",
+    ],
+)
+def test_a_storage_that_cannot_be_used_is_told(storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    Path("folder").mkdir()
+    os.mkfifo("pipe")
+    Path("loop").symlink_to("loop")
+    config = daf_load_config(overrides=[f"sweep.storage='{storage}'"])
+    with pytest.raises(DAFConfigError, match=r"sweep\.storage: .* (used|opened): .* Give the path of a journal"):
+        open_storage(config)
+    assert len(list(tmp_path.iterdir())) == 4

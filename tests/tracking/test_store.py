@@ -49,6 +49,7 @@ def refusal(uri: str | None) -> str:
         ("mysql://localhost/db", "driver is not installed: MySQLdb"),
         ("postgresql://localhost:port/db", "no address of a database"),
         ("sqlite+nothing:///x.db", "no address of a database"),
+        ("databricks", "cannot be opened"),
         ("gopher://x", "knows no gopher: addresses"),
         ("file:///tmp/mlruns", "no longer keeps runs as files"),
         ("./mlruns", "no longer keeps runs as files"),

@@ -5,10 +5,10 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, StringConstraints
 
-from daf.bridge.bundles import exists
 from daf.config.references import is_reference, local
 from daf.config.schemas.policies import ListedPolicy
 from daf.config.schemas.values import Count, NonNegative, Positive, Schema, Text
+from daf.files import is_there
 
 #: As https://semver.org has it, without its build metadata, which orders nothing.
 SemanticVersion = Annotated[
@@ -20,7 +20,7 @@ DeploymentName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0
 
 def _bundle_here(text: str) -> str:
     """A bundle's path, also where it is named by where it is kept."""
-    if not is_reference(text) or exists(Path(text)):
+    if not is_reference(text) or is_there(Path(text)):
         return text
     found = local(text).path
     if not found.is_file():

@@ -17,11 +17,12 @@ from pydantic import (
     model_validator,
 )
 
-from daf.bridge.bundles import exists, is_bundle, read_bundle
+from daf.bridge.bundles import is_bundle, read_bundle
 from daf.bridge.catalogue import catalogue
 from daf.config.names import policy_class_path
 from daf.config.references import FORMS, is_reference, local
 from daf.config.schemas.values import Schema, Text
+from daf.files import is_there, user_path
 from daf.records import PolicySpec
 from daf.redaction import redactor
 
@@ -48,7 +49,7 @@ class DAFPolicyConfig(Schema):
     def _weights_are_here(cls, data: Any) -> Any:
         """Brings weights that are named by where they are kept."""
         weights = data.get("weights") if isinstance(data, dict) else None
-        if not isinstance(weights, str) or not is_reference(weights) or exists(Path(weights)):
+        if not isinstance(weights, str) or not is_reference(weights) or is_there(Path(weights)):
             return data
         found = local(weights)
         return {**data, "weights": str(found.path), "name": data.get("name") or found.name}
@@ -57,7 +58,7 @@ class DAFPolicyConfig(Schema):
     @classmethod
     def _class_is_known(cls, class_path: str, info: ValidationInfo) -> str:
         weights = info.data.get("weights")
-        in_bundle = weights is not None and is_bundle(Path(weights).expanduser())
+        in_bundle = weights is not None and is_bundle(user_path(weights))
         return class_path if in_bundle and "." in class_path else policy_class_path(class_path)
 
     def spec(self) -> PolicySpec:
@@ -99,7 +100,7 @@ def policy_from_text(item: object) -> object:
     if not text.strip(", "):
         raise ValueError("a policy needs a name: a class, or a checkpoint folder or bundle")
     if _is_path(text):
-        return _policy_from_path(Path(text).expanduser())
+        return _policy_from_path(user_path(text))
     address, separator, rest = text.partition(",")
     if is_reference(address):
         found = local(address)
@@ -119,9 +120,9 @@ def policy_from_text(item: object) -> object:
 
 
 def _is_path(text: str) -> bool:
-    path = Path(text).expanduser() if not text.startswith("~") or "/" in text else Path(text)
+    path = user_path(text) if not text.startswith("~") or "/" in text else Path(text)
     known = text in catalogue().policies or text in catalogue().policies.values()
-    return bool(text) and not known and exists(path)
+    return bool(text) and not known and is_there(path)
 
 
 def _looks_like_path(text: str) -> bool:
@@ -168,7 +169,7 @@ def _yaml(pair: str, value: str) -> Any:
 def _policy_from_address(address: str) -> dict[str, Any]:
     """What an address names, such as ``metta://policy/starter?x=3``, ``mock://noop`` or ``file:///run/checkpoints``."""
     if "://" not in address:
-        return _policy_from_path(Path(address).expanduser())
+        return _policy_from_path(user_path(address))
     parts = urlsplit(address)
     arguments = {key: _yaml(f"{key}={value}", value) for key, value in parse_qsl(parts.query)}
     place = unquote(f"{parts.netloc}{parts.path}")
@@ -177,7 +178,7 @@ def _policy_from_address(address: str) -> dict[str, Any]:
     elif parts.scheme == "mock":
         policy = {"class_path": place}
     elif parts.scheme == "file":
-        policy = _policy_from_path(Path(place).expanduser())
+        policy = _policy_from_path(user_path(place))
     else:
         known = "; download it and give its path" if parts.scheme in ELSEWHERE else ""
         raise ValueError(
@@ -192,7 +193,7 @@ def _policy_from_path(path: Path) -> dict[str, Any]:
     path = _newest(path)
     if is_bundle(path):
         return {"class_path": read_bundle(path).class_path, "weights": str(path)}
-    if not exists(path):
+    if not is_there(path):
         raise ValueError(f"there is nothing at {path}")
     raise ValueError(
         f"{path} is neither a checkpoint folder with policy_spec.json nor a bundle (.zip, .tar.gz); for a bare weights"
@@ -203,7 +204,7 @@ def _policy_from_path(path: Path) -> dict[str, Any]:
 def _newest(path: Path) -> Path:
     """Of a folder with ``run:v1``, ``run:v2.zip``, ... in it the newest, as CoGames takes it; else the path itself."""
     folder = path.with_name(path.name.removesuffix(":latest")) if path.name.endswith(":latest") else path
-    if exists(path) and (not path.is_dir() or is_bundle(path)):
+    if is_there(path) and (not path.is_dir() or is_bundle(path)):
         return path
     versions = [(re.search(r":v(\d+)(\.zip)?$", entry.name), entry) for entry in _entries(folder)]
     found = [(int(version[1]), entry) for version, entry in versions if version and is_bundle(entry)]
@@ -213,7 +214,7 @@ def _newest(path: Path) -> Path:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if exists(folder) and folder.is_dir() else []
+    return list(folder.iterdir()) if is_there(folder) and folder.is_dir() else []
 
 
 ListedPolicy = Annotated[DAFPolicyConfig, BeforeValidator(policy_from_text)]
