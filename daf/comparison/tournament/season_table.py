@@ -35,11 +35,9 @@ def _against_leader(season: Season, standing: Standing) -> str:
 
 def season_notes(season: Season) -> list[str]:
     """What the user should know about the intervals and tests."""
-    from daf.statistics import NORMAL_THEORY, reliability
+    from daf.statistics import reliability
 
-    comparison = season.comparison
-    notes = [*reliability(comparison.episodes_per_mission, "seeds")]
-    return [*notes, NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else notes
+    return list(reliability(season.comparison.episodes_per_mission, "seeds"))
 
 
 def disqualification_notes(failed: Mapping[str, str]) -> list[str]:
