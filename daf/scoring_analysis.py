@@ -99,9 +99,7 @@ def daf_compute_weighted_score(records: Sequence[EpisodeRecord]) -> dict[str, fl
     return scoring.weighted_scores(names, matches)
 
 
-def daf_compute_vor(
-    records: Sequence[EpisodeRecord], *, level: float = 0.95, rng: np.random.Generator | None = None
-) -> Vor:
+def daf_compute_vor(records: Sequence[EpisodeRecord], *, level: float = 0.95) -> Vor:
     """Value over replacement of policy 0, from episodes of one mission.
 
     Episodes belong together by the number of agents that policy 0 controls: VOR(c) is its agents' mean reward among c
@@ -111,7 +109,6 @@ def daf_compute_vor(
     Args:
         records: for each number of agents and each seed one episode; seeds that a number lacks are left out.
         level: confidence level of the intervals, which need 5 seeds.
-        rng: for the bootstrap in the intervals; seeded with 0 by default.
 
     Raises:
         ValueError: no seed was finished with and without the candidate.
@@ -120,17 +117,15 @@ def daf_compute_vor(
     groups = [{record.seed for record in group} for group in scenarios.values()]
     seeds = set.intersection(*groups) if groups else set()
     complete = {count: [r for r in group if r.seed in seeds] for count, group in scenarios.items()}
-    return _vor(complete, sorted(seeds), level, rng or np.random.default_rng(0))
+    return _vor(complete, sorted(seeds), level)
 
 
-def _vor(
-    scenarios: Mapping[int, Sequence[EpisodeRecord]], seeds: Sequence[int], level: float, rng: np.random.Generator
-) -> Vor:
+def _vor(scenarios: Mapping[int, Sequence[EpisodeRecord]], seeds: Sequence[int], level: float) -> Vor:
     """The result of scenarios that hold one episode for each of `seeds`."""
     scores = scoring.vor_scores(scenarios)
     samples = vor_samples(scenarios)
     replacement = _replacement(scenarios)
-    estimate = partial(estimate_over_seeds, level=level, rng=rng)
+    estimate = partial(estimate_over_seeds, level=level)
     return Vor(
         mission=scenarios[0][0].mission_name,
         seeds=tuple(seeds),
@@ -175,7 +170,7 @@ def by_candidate_agents(records: Sequence[EpisodeRecord]) -> dict[int, list[Epis
     return scenarios
 
 
-def estimate_over_seeds(sample: Array, value: float, *, level: float, rng: np.random.Generator) -> "Estimate":
+def estimate_over_seeds(sample: Array, value: float, *, level: float) -> "Estimate":
     """`value`, the mean of a sample, with an interval over its seeds.
 
     Args:
@@ -183,7 +178,7 @@ def estimate_over_seeds(sample: Array, value: float, *, level: float, rng: np.ra
     """
     from daf.statistics import mean_with_interval
 
-    return replace(mean_with_interval(sample, level=level, rng=rng), value=value)
+    return replace(mean_with_interval(sample, level=level), value=value)
 
 
 def vor_plans(

@@ -10,7 +10,7 @@ from daf.comparison.algorithms import AlgorithmComparisonResult, compare_trained
 from daf.comparison.checkpoints import weights_notes
 from daf.comparison.early_stopping import with_sequential_decisions
 from daf.comparison.metric_advice import flat_metric
-from daf.comparison.paired import incomplete_notes, paired_scores
+from daf.comparison.paired import incomplete_notes, paired_scores, score_range
 from daf.comparison.publish import daf_publish_comparison
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFComparisonConfig, DAFConfig, DAFPolicyConfig
@@ -107,7 +107,10 @@ def comparison_findings(options: DAFComparisonConfig, played: Played) -> Compari
 
     scores = played.scores
     rng = np.random.default_rng(0)
-    comparison = compare(scores.values, scores.policies, scores.missions, level=options.level, rng=rng)
+    ends = score_range(scores.metric, options.range, scores.values, played.records)
+    comparison = compare(
+        scores.values, scores.policies, scores.missions, level=options.level, rng=rng, score_range=ends
+    )
     if played.sequential:
         comparison = with_sequential_decisions(comparison, played.sequential)
     direction = known_direction(options.metric, options.direction)
@@ -160,7 +163,10 @@ def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
         scores = paired_scores(records, failures, names, mission_names, options.metric)
         if options.margin is None or options.stopping == "fixed":
             return Played(records, failures, scores, None)
-        state = sequential_comparison(scores.values, names, margin=options.margin, level=options.level)
+        ends = score_range(options.metric, options.range, scores.values, records)
+        state = sequential_comparison(
+            scores.values, names, margin=options.margin, level=options.level, score_range=ends
+        )
         undecided = sum(pair.decision == "undecided" for pair in state.pairs)
         tracker.log_metrics({"comparison/undecided_pairs": undecided}, step=first + count)
         if state.finished:

@@ -11,6 +11,8 @@ from daf.errors import DAFError
 from daf.records import EpisodeRecord
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from daf.statistics import PairedScores
 
 
@@ -42,6 +44,26 @@ def paired_scores(
         seeds=tuple(complete),
         values=values,
         incomplete=tuple(sorted(set(seeds) - set(complete))),
+    )
+
+
+def score_range(
+    metric: str, declared: tuple[float, float] | None, values: "NDArray[np.float64]", records: Sequence[EpisodeRecord]
+) -> tuple[float, float] | None:
+    """The lowest and the highest score that there can be: as declared, or that of steps; None where nobody knows.
+
+    Raises:
+        DAFError: a score lies outside.
+    """
+    ends = declared
+    if ends is None and metric == "steps":
+        ends = (0.0, float(max(record.max_steps for record in records)))
+    if ends is None or ends[0] <= values.min() <= values.max() <= ends[1]:
+        return ends
+    wrong = values.min() if values.min() < ends[0] else values.max()
+    raise DAFError(
+        f"a {metric} of {wrong:g} was played, which comparison.range=[{ends[0]:g},{ends[1]:g}] says there cannot be."
+        " The episodes are kept; run again with a range that holds for every episode, or without one."
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import yaml
 
 from daf.config.schemas import DAFConfig
@@ -86,7 +85,7 @@ def _metric(name: str, mission: str, level: float, records: Sequence[EpisodeReco
     from daf.statistics import mean_with_interval
 
     by_seed = {record.seed: record.value(name) for record in records}
-    found = mean_with_interval(list(by_seed.values()), level=level, rng=np.random.default_rng(0))
+    found = mean_with_interval(list(by_seed.values()), level=level)
     interval = found.interval
     return BundleMetric(
         name=name,

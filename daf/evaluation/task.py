@@ -159,7 +159,7 @@ def _summaries(played: _Played, level: float) -> list[RewardSummary]:
             policy=policy,
             mission=mission,
             episodes=len(rewards),
-            mean=mean_with_interval(rewards, level=level, rng=np.random.default_rng(0)),
+            mean=mean_with_interval(rewards, level=level),
             std=float(np.std(rewards, ddof=1)) if len(rewards) > 1 else None,
         )
         for policy, mission, rewards in played.cells()

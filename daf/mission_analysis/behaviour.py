@@ -160,7 +160,7 @@ def _mean(sample: NDArray[np.float64], level: float, low: float = -np.inf, high:
     """Mean of a sample of episodes, (E,), with an interval that ends at what a mean can be."""
     from daf.statistics import Estimate, Interval, mean_with_interval
 
-    estimate = mean_with_interval(sample, level=level, rng=np.random.default_rng(0))
+    estimate = mean_with_interval(sample, level=level)
     interval = estimate.interval
     if interval is None or interval.low == interval.high:
         return Estimate(estimate.value)

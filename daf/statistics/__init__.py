@@ -11,7 +11,7 @@ from daf.statistics.algorithms import (
     algorithm_pairs,
     compare_algorithms,
 )
-from daf.statistics.comparison import NORMAL_THEORY, compare, compare_two, mean_with_interval
+from daf.statistics.comparison import compare, compare_two, mean_with_interval
 from daf.statistics.crossed import crossed_mean
 from daf.statistics.effects import Effect, paired_effects
 from daf.statistics.estimates import reliability
@@ -43,7 +43,6 @@ from daf.statistics.scores import PairedScores
 from daf.statistics.sequential import fixed_sample_size, sequential_comparison
 
 __all__ = [
-    "NORMAL_THEORY",
     "AlgorithmComparison",
     "AlgorithmPair",
     "AlgorithmSummary",

@@ -6,15 +6,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daf.statistics import estimates, significance
+from daf.statistics import estimates, means, significance
 from daf.statistics.estimates import MIN_EPISODES, Indices, not_enough, reliability
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import Comparison, Estimate, PairResult, Summary, TestResult
-from daf.statistics.significance import FamilyTests
+from daf.statistics.significance import FamilyTests, Range
 
+CANNOT_TELL = "cannot tell"
+UNSEEN = "a difference never varied: what is said of it assumes that nothing lies further away than what was seen"
 CONSTANT_SCORE = "the same score in every episode"
 NO_IQM_INTERVAL = "no interval for the IQM: its resamples do not vary"
-NORMAL_THEORY = "too few episodes for sign flips to reach the level: the decision rests on normal theory"
 
 _ROUNDING = 1e-12  # paired scores that differ by less, relative to their size, differ by rounding alone
 
@@ -34,6 +35,19 @@ def checked_scores(scores: ArrayLike, policies: Sequence[str], missions: Sequenc
         where = f"policy {policies[policy]!r}, mission {missions[mission]!r}, episode {episode}"
         raise ValueError(f"scores must be finite numbers: {array[policy, mission, episode]} at {where}")
     return array
+
+
+def checked_range(scores: Array, score_range: Range) -> Array:
+    """The scores themselves. ValueError if the range is none, or a score lies outside it."""
+    if score_range is None:
+        return scores
+    low, high = score_range
+    if not -np.inf < low < high < np.inf:
+        raise ValueError(f"a range of scores goes from a lower to a higher number, not {low} to {high}")
+    outside = scores[(scores < low) | (scores > high)]
+    if outside.size:
+        raise ValueError(f"a score of {outside[0]:g} lies outside the declared range of {low:g} to {high:g}")
+    return scores
 
 
 def checked_level(level: float) -> float:
@@ -67,23 +81,27 @@ def compare(
     level: float = 0.95,
     rng: np.random.Generator,
     paired: bool = True,
+    score_range: Range = None,
 ) -> Comparison:
     """Compare policies on any metric.
 
     `scores`: (policies, missions, episodes), in the unit of the metric. `paired`: episode e of a mission has the same
-    seed for every policy. Missions are strata of equal weight; nothing is resampled or ranked across them.
+    seed for every policy. `score_range`: the lowest and the highest score that there can be, if that is known; paired
+    scores that do not vary then have an interval all the same. Missions are strata of equal weight; nothing is
+    resampled or ranked across them.
 
-    The chance that any pair with no difference is called significant is 1 - `level` for the overall results together,
-    and again for the results of all missions together. The methods stand in `significance` and `estimates`. Intervals
-    are for one number each, so an interval may exclude 0 where the corrected test decides nothing.
+    There are two families: all pairs over all missions, and all pairs on all missions. In each, the chance that any
+    pair with no difference is called significant is 1 - `level`, and the intervals of all differences hold together at
+    `level`. A pair is significant exactly where its interval excludes 0. Intervals of everything else are for one
+    number each. The methods stand in `means`, `betting` and `estimates`.
 
     With fewer than 5 episodes per mission there are no intervals and no p-values, only "not enough episodes (n of m)".
     Intervals from fewer than 20 episodes carry a warning.
 
     ValueError for wrong shapes, names that do not match, scores that are not finite or a level outside 0.5 to 1.
     """
-    array = checked_scores(scores, policy_names, mission_names)
-    scope = Scope(tuple(policy_names), all_pairs(len(array)), checked_level(level), paired, rng)
+    array = checked_range(checked_scores(scores, policy_names, mission_names), score_range)
+    scope = Scope(tuple(policy_names), all_pairs(len(array)), checked_level(level), paired, rng, score_range)
     summaries, pairs = scope.results(array, None, scope.family(array, pool_missions=True))
     if len(mission_names) == 1:
         summaries += [replace(summary, mission=mission_names[0]) for summary in summaries]
@@ -122,20 +140,24 @@ def compare_two(
     return compare(scores, names, ("mission",), level=level, rng=rng).pair(*names)
 
 
-def mean_with_interval(sample: ArrayLike, *, level: float = 0.95, rng: np.random.Generator) -> Estimate:
+def mean_with_interval(sample: ArrayLike, *, level: float = 0.95) -> Estimate:
     """Mean of a sample of episodes, (E,), or of missions of equal weight, (M, E), with its interval from 5 episodes on.
 
-    The methods stand in `estimates`. Errors as `compare`.
+    No interval where nothing varies. The method stands in `means`. Errors as `compare`.
     """
     array = np.asarray(sample, dtype=np.float64)
     missions = array if array.ndim > 1 else array[None, ...]
     scores = checked_scores(missions[None, ...], ("sample",), [str(number) for number in range(len(missions))])
-    checked_level(level)
-    value = scores.mean()
-    if scores.shape[2] < MIN_EPISODES:
-        return Estimate(float(value))
-    bounds = estimates.mean_bounds(scores, all_pairs(1), paired=True, level=level, rng=rng)
-    return estimates.estimate(value, bounds[:, 0], level)
+    bounds = _mean_bounds(scores, 1 - checked_level(level), None)
+    return estimates.estimate(float(moments(scores)[0].mean()), bounds[:, 0], level)
+
+
+def _mean_bounds(scores: Array, alpha: float, score_range: Range) -> Array:
+    """An interval of each policy's mean for itself: (P, M, E) gives (2, P), nan for none."""
+    if scores.shape[-1] < MIN_EPISODES:
+        return np.full((2, len(scores)), np.nan)
+    tested = means.tested(means.estimated_means(scores), None, alpha)
+    return (significance.with_bets(tested, scores, score_range, alpha, family=1) if score_range else tested).bounds
 
 
 @dataclass(frozen=True)
@@ -150,36 +172,32 @@ class Scope:
     level: float
     paired: bool
     rng: np.random.Generator
+    score_range: Range
 
     def family(self, scores: Array, *, pool_missions: bool) -> FamilyTests:
         """The tests of all pairs over all missions, or of all pairs in each mission, mission by mission."""
         if not self.pairs.size:
-            return FamilyTests([], [])
+            return FamilyTests([], [], np.empty((2, 0)))
+        alpha = 1 - self.level
         if not self.paired:
-            return significance.unpaired_family(scores, self.pairs, self.rng, pool_missions=pool_missions)
-        strata = paired_differences(scores, self.pairs)
-        missions, _, count = strata.shape
-        if pool_missions:
-            samples = [strata[..., pair] for pair in range(count)]
-            strata = strata.reshape(1, -1, count)
-        else:
-            samples = [strata[[mission], :, pair] for mission in range(missions) for pair in range(count)]
-        return significance.paired_family(samples, strata, 1 - self.level, self.rng)
+            return significance.unpaired_family(scores, self.pairs, alpha, self.rng, pool_missions=pool_missions)
+        differences = paired_differences(scores, self.pairs)
+        widest = self.score_range[1] - self.score_range[0] if self.score_range else None
+        return significance.paired_family(differences, alpha, self.rng, pool_missions=pool_missions, widest=widest)
 
     def results(
         self, scores: Array, mission: str | None, family: FamilyTests
     ) -> tuple[list[Summary], list[PairResult]]:
         """Summaries and pairs of (P, M, E) scores: all missions, or the one named."""
         count, (_, missions, episodes) = len(self.policies), scores.shape
-        bounds = bca = np.full((2, count + self.pairs.shape[1]), np.nan)
+        bca = np.full((2, count + self.pairs.shape[1]), np.nan)
         if episodes >= MIN_EPISODES:
-            bounds = estimates.mean_bounds(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
             bca = estimates.bca_intervals(scores, self.pairs, paired=self.paired, level=self.level, rng=self.rng)
         few = episodes < MIN_EPISODES
         warnings = (not_enough(episodes, MIN_EPISODES),) if few else reliability(missions * episodes)
         return (
-            self._summaries(scores, mission, bounds[:, :count], bca[:, :count], warnings),
-            self._pairs(scores, mission, bounds[:, count:], bca[:, count:], warnings, family),
+            self._summaries(scores, mission, bca[:, :count], warnings),
+            self._pairs(scores, mission, bca[:, count:], warnings, family),
         )
 
     def mission_results(
@@ -189,20 +207,18 @@ class Scope:
         family, count = self.family(scores, pool_missions=False), self.pairs.shape[1]
         for number, mission in enumerate(missions):
             rows = slice(number * count, (number + 1) * count)
-            tests = FamilyTests(family.tests[rows], family.p_values[rows], family.by_rotation)
-            yield self.results(scores[:, [number]], mission, tests)
+            yield self.results(scores[:, [number]], mission, family.part(rows))
 
-    def _summaries(
-        self, scores: Array, mission: str | None, means: Array, iqms: Array, warnings: tuple[str, ...]
-    ) -> list[Summary]:
+    def _summaries(self, scores: Array, mission: str | None, iqms: Array, warnings: tuple[str, ...]) -> list[Summary]:
         value, spread = moments(scores)
+        bounds = _mean_bounds(scores, 1 - self.level, self.score_range)
         middle = estimates.iqm(scores.reshape(len(scores), -1))
         return [
             Summary(
                 policy=policy,
                 mission=mission,
                 episodes=scores[number].size,
-                mean=estimates.estimate(value[number].mean(), means[:, number], self.level),
+                mean=estimates.estimate(value[number].mean(), bounds[:, number], self.level),
                 iqm=estimates.estimate(middle[number], iqms[:, number], self.level),
                 std=float(np.sqrt(spread[number].mean())),
                 warnings=(*warnings, *_doubts(spread[number], iqms[:, number], scores.shape[-1])),
@@ -214,7 +230,6 @@ class Scope:
         self,
         scores: Array,
         mission: str | None,
-        differences: Array,
         effects: Array,
         warnings: tuple[str, ...],
         family: FamilyTests,
@@ -235,7 +250,7 @@ class Scope:
                     second=names[1],
                     mission=mission,
                     episodes=missions * episodes,
-                    difference=estimates.estimate(value[i] - value[j], differences[:, number], self.level),
+                    difference=estimates.estimate(value[i] - value[j], family.bounds[:, number], self.level),
                     cohens_d=estimates.estimate(cohens_d[number], effects[:, number], self.level),
                     hedges_g=estimates.estimate(unbiased * cohens_d[number], unbiased * effects[:, number], self.level),
                     cliffs_delta=delta,
@@ -244,10 +259,13 @@ class Scope:
                     p_value=p_value,
                     significant=significant,
                     decision=_decision(names, value[i] - value[j], p_value, t_test, significant),
-                    warnings=(*warnings, NORMAL_THEORY) if family.by_rotation else warnings,
+                    warnings=(*warnings, UNSEEN) if self._rests_on_unseen(t_test, p_value) else warnings,
                 )
             )
         return results
+
+    def _rests_on_unseen(self, t_test: TestResult, p_value: float | None) -> bool:
+        return t_test.note == significance.CONSTANT and p_value is not None and self.score_range is None
 
 
 def _doubts(variances: Array, iqm_bounds: Array, episodes: int) -> list[str]:
@@ -262,6 +280,8 @@ def _decision(
     names: tuple[str, str], difference: float, p_value: float | None, test: TestResult, significant: bool
 ) -> str:
     """The result of a pair in words; `test` is the t-test, whose note says what is special about the data."""
+    if p_value is None and test.note == significance.CONSTANT:
+        return f"{CANNOT_TELL}: {test.note}"
     if p_value is None or test.note == significance.IDENTICAL:
         return test.note
     first, second = names

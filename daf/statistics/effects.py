@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daf.statistics import significance
-from daf.statistics.comparison import checked_level, checked_scores, mean_with_interval
+from daf.statistics.comparison import checked_level, checked_scores
+from daf.statistics.estimates import estimate
+from daf.statistics.resampling import moments
 from daf.statistics.results import Estimate
 
 
@@ -31,18 +33,23 @@ def paired_effects(
 ) -> list[Effect]:
     """Test whether each contrast is 0 on average.
 
-    `contrasts`: (contrasts, missions, episodes), each computed within an episode's seed, so that under the null
-    hypothesis it is as likely positive as negative; values that are rounding noise must be 0. Missions weigh equally.
-    The chance that any contrast without an effect is called significant is 1 - `level` (`significance`). Intervals
-    (`estimates`) are for one contrast each. Errors as `compare`.
+    `contrasts`: (contrasts, missions, episodes), each computed within an episode's seed; values that are rounding noise
+    must be 0. Missions weigh equally. The chance that any contrast without an effect is called significant is
+    1 - `level`, and all intervals hold together at `level` (`means`). Errors as `compare`.
     """
     array = np.asarray(contrasts, dtype=np.float64)
     array = checked_scores(array, names, [str(mission) for mission in range(array.shape[1])])
     alpha = 1 - checked_level(level)
-    family = significance.paired_family(list(array), array.reshape(1, len(array), -1).swapaxes(1, 2), alpha, rng)
-    effects = []
-    for name, sample, tests, p_value in zip(names, array, family.tests, family.p_values, strict=True):
-        estimate = mean_with_interval(sample, level=level, rng=rng)
-        significant = p_value is not None and p_value <= alpha
-        effects.append(Effect(name, estimate, p_value, significant, next(iter(tests.values())).note))
-    return effects
+    family = significance.paired_family(array.transpose(1, 2, 0), alpha, rng, pool_missions=True)
+    return [
+        Effect(
+            name=name,
+            value=estimate(float(moments(sample)[0].mean()), family.bounds[:, number], level),
+            p_value=p_value,
+            significant=p_value is not None and p_value <= alpha,
+            note=next(iter(tests.values())).note,
+        )
+        for number, (name, sample, tests, p_value) in enumerate(
+            zip(names, array, family.tests, family.p_values, strict=True)
+        )
+    ]

@@ -1,7 +1,7 @@
 """The random part: bootstrap resamples of episodes, and what the statistics of all pairs look like under the null.
 
 Shapes: M missions, E episodes per mission, P policies, K pairs, B resamples. Missions are strata: an episode is only
-ever resampled, flipped or rotated within its own mission.
+ever resampled or flipped within its own mission.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from scipy import stats
 Array = NDArray[np.float64]
 
 RESAMPLES = 9999
-_CHUNK = 2_000_000  # elements of a random matrix held at once
+CHUNK = 2_000_000  # elements of a random matrix held at once
 _TIE = 1 - 1e-9  # a resampled statistic this close to the observed one counts as equal to it
 
 
@@ -24,22 +24,6 @@ def moments(samples: Array) -> tuple[Array, Array]:
     shifted = samples - start
     variance = shifted.var(axis=-1, ddof=1) if samples.shape[-1] > 1 else np.full(samples.shape[:-1], np.nan)
     return start[..., 0] + shifted.mean(axis=-1), variance
-
-
-def resampled_moments(samples: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Mean and unbiased variance of bootstrap resamples of centred samples.
-
-    `samples`: (M, E, C), C columns whose episodes are drawn together. Returns two arrays (B, M, C).
-    """
-    episodes = samples.shape[1]
-    centred = samples - samples.mean(axis=1, keepdims=True)
-    means, squares = [], []
-    for mission in centred:
-        weights = rng.multinomial(episodes, np.full(episodes, 1 / episodes), RESAMPLES) / episodes
-        means.append(weights @ mission)
-        squares.append(weights @ mission**2)
-    mean, square = np.stack(means, axis=1), np.stack(squares, axis=1)
-    return mean, np.maximum(square - mean**2, 0) * episodes / (episodes - 1)
 
 
 def bca_bounds(
@@ -64,7 +48,7 @@ def bca_bounds(
             (np.arange(episodes),) * blocks,
             lambda *numbers, axis: statistic(list(numbers)),
             n_resamples=RESAMPLES,
-            batch=max(1, _CHUNK // episodes),
+            batch=max(1, CHUNK // episodes),
             vectorized=True,
             confidence_level=2 * stats.norm.cdf(widened) - 1,
             method="BCa",
@@ -83,20 +67,12 @@ def _all_signs(episodes: int) -> Array:
     return 1 - 2 * (numbers & 1)[None].astype(np.float64)
 
 
-def _directions(rows: int, missions: int, episodes: int, rng: np.random.Generator) -> Array:
-    """Points spread evenly on the sphere on which the sign vectors lie."""
-    points = rng.standard_normal((missions, rows, episodes))
-    return points * np.sqrt(episodes) / np.linalg.norm(points, axis=-1, keepdims=True)
-
-
-def paired_null(differences: Array, rng: np.random.Generator, *, rotate: bool = False) -> tuple[Array, Array, bool]:
-    """The statistics of all pairs, observed and under the null hypothesis.
+def paired_null(differences: Array, rng: np.random.Generator) -> tuple[Array, Array, bool]:
+    """The statistics of all pairs, observed and under the null hypothesis of symmetry.
 
     `differences`: (M, E, K), paired. The statistic is sum(d) / sqrt(sum(d^2)), which orders data as Student's t does.
-    Under the null each episode's vector of K differences may change its sign as a whole: one sign for all pairs, so
-    their dependence is kept (Fisher 1935; for many variables at once Winkler et al. 2014). With up to 13 episodes in
-    one mission every assignment is used, otherwise RESAMPLES random ones. `rotate` replaces the signs by random
-    rotations, exact for normal differences (Wedderburn 1975, Langsrud 2005).
+    Under the null each episode's vector of K differences may change its sign as a whole (Fisher 1935). With up to 13
+    episodes in one mission every assignment is used, otherwise RESAMPLES random ones.
 
     Returns the absolute statistics observed, (M * K,), and under the null, (B, M * K), and whether the latter are the
     complete set.
@@ -105,29 +81,19 @@ def paired_null(differences: Array, rng: np.random.Generator, *, rotate: bool = 
     norm = np.sqrt((differences**2).sum(axis=1))
     scaled = differences / np.where(norm > 0, norm, 1)[:, None, :]
     observed = np.abs(scaled.sum(axis=1))
-    if not rotate and missions == 1 and 2 ** (episodes - 1) <= RESAMPLES:
+    if missions == 1 and 2 ** (episodes - 1) <= RESAMPLES:
         return observed.ravel(), np.abs(_all_signs(episodes) @ scaled)[0], True
-    draw = _directions if rotate else _signs
-    step = max(1, _CHUNK // (missions * episodes))
+    step = max(1, CHUNK // (missions * episodes))
     parts = [
-        np.abs(draw(min(step, RESAMPLES - start), missions, episodes, rng) @ scaled)
+        np.abs(_signs(min(step, RESAMPLES - start), missions, episodes, rng) @ scaled)
         for start in range(0, RESAMPLES, step)
     ]
     null = np.concatenate(parts, axis=1).swapaxes(0, 1)
     return observed.ravel(), null.reshape(len(null), -1), False
 
 
-def welch_statistics(means: Array, variances: Array, episodes: int, pairs: NDArray[np.int64]) -> Array:
-    """|Welch's t| of all pairs, mission by mission: (..., P, M) moments give (..., M, K); 0 where nothing varies."""
-    first, second = pairs
-    error = np.sqrt((variances[..., first, :] + variances[..., second, :]) / episodes)
-    difference = np.abs(means[..., first, :] - means[..., second, :])
-    ratio = np.divide(difference, error, out=np.zeros_like(difference), where=error > 0)
-    return ratio.swapaxes(-1, -2)
-
-
 def normal_moments(variances: Array, episodes: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Null moments by parametric bootstrap (Krishnamoorthy, Lu and Mathew 2007), each (B, P, M).
+    """Null moments of unpaired policies by parametric bootstrap (Krishnamoorthy, Lu and Mathew 2007), each (B, P, M).
 
     Means are drawn as normal and variances as scaled chi-square around the (P, M) observed variances, so unequal
     variances stay unequal.
@@ -137,21 +103,6 @@ def normal_moments(variances: Array, episodes: int, rng: np.random.Generator) ->
     return means, variances * rng.chisquare(episodes - 1, shape) / (episodes - 1)
 
 
-def shuffled_moments(scores: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Null moments by dealing each mission's pooled episodes to the policies: (P, M, E) gives two (B, P, M)."""
-    policies, missions, episodes = scores.shape
-    pooled = scores.swapaxes(0, 1).reshape(missions, policies * episodes)
-    step = max(1, _CHUNK // scores.size)
-    means, variances = [], []
-    for start in range(0, RESAMPLES, step):
-        rows = min(step, RESAMPLES - start)
-        dealt = rng.permuted(np.broadcast_to(pooled, (rows, *pooled.shape)), axis=-1)
-        dealt = dealt.reshape(rows, missions, policies, episodes).swapaxes(1, 2)
-        means.append(dealt.mean(axis=-1))
-        variances.append(dealt.var(axis=-1, ddof=1))
-    return np.concatenate(means), np.concatenate(variances)
-
-
 def plain_p_values(observed: Array, null: Array, *, complete: bool) -> Array:
     """Share of null statistics at least as large as the observed ones; (H,) and (B, H) give (H,).
 
@@ -159,16 +110,3 @@ def plain_p_values(observed: Array, null: Array, *, complete: bool) -> Array:
     """
     extra = 0 if complete else 1
     return ((null >= observed * _TIE).sum(axis=0) + extra) / (len(null) + extra)
-
-
-def step_down_p_values(observed: Array, null: Array, *, complete: bool) -> Array:
-    """Familywise p-values by the step-down max-T method (Westfall and Young 1993, algorithm 4.1); shapes as above.
-
-    It takes the dependence between the hypotheses from the null draws, which Holm's method has to assume away.
-    """
-    order = np.argsort(-observed, kind="stable")
-    successive = np.maximum.accumulate(null[:, order[::-1]], axis=1)[:, ::-1]
-    stepwise = plain_p_values(observed[order], successive, complete=complete)
-    adjusted = np.empty_like(stepwise)
-    adjusted[order] = np.maximum.accumulate(stepwise)
-    return adjusted

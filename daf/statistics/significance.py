@@ -1,39 +1,41 @@
 """Tests of all pairs at once. Scores are (P, M, E); every test is two-sided and keeps missions as strata.
 
-The p-value that decides is step-down max-T (Westfall and Young 1993). Paired, its null distribution comes from
-flipping signs within missions; where so few episodes leave the attainable levels more than a fifth below the asked
-one (up to 6 at 5 %), from rotations, exact for normal differences. A rotation p-value is raised by a tenth, because
-uniformly distributed scores were measured to exceed the level by up to that much. Discrete data, on which normal
-theory would lie, stay with sign flips and are then never significant. Unpaired, it comes from a parametric bootstrap
-of Welch's t, and below 20 episodes a permutation test must agree. Holm's correction of the same tests would lose more
-than a point of the level, since pairs that share a policy are correlated.
+The p-value that decides, and the interval that goes with it, stand in `means`; where nothing varies and the scores have
+a range, in `betting`. The other tests are there to compare with: paired t, Wilcoxon and sign flips (which need
+symmetric differences), or Welch's t, with Holm's and Benjamini-Hochberg's corrections.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
 
-from daf.statistics import resampling
-from daf.statistics.estimates import MIN_EPISODES, RELIABLE_EPISODES, Indices, not_enough, student_t
+from daf.statistics import means, resampling
+from daf.statistics.betting import Bets
+from daf.statistics.estimates import MIN_EPISODES, Indices, not_enough
+from daf.statistics.means import TestedMeans, student_t
 from daf.statistics.resampling import Array, moments
 from daf.statistics.results import TestResult
 
-_ROTATION_FACTOR = 1.1
-_WORST_ATTAINABLE = 0.8  # of the asked level
-_FLOAT_BITS = 53  # steps of the attainable levels finer than this cannot be told apart
-
 IDENTICAL = "identical in every episode"
-CONSTANT = "no variance to test the difference against"
+CONSTANT = "the difference is the same in every episode"
+
+#: The lowest and the highest score that there can be; None where nobody said.
+Range = tuple[float, float] | None
 
 
 @dataclass(frozen=True)
 class FamilyTests:
-    """For each hypothesis of a family, pairs first: its tests, and the corrected p-value that decides."""
+    """For each hypothesis of a family, pairs first: its tests, the corrected p-value that decides, its interval."""
 
     tests: list[dict[str, TestResult]]
     p_values: list[float | None]
-    by_rotation: bool = False
+    bounds: Array  # (2, H), nan for none
+
+    def part(self, rows: slice) -> "FamilyTests":
+        """Some of the hypotheses."""
+        return FamilyTests(self.tests[rows], self.p_values[rows], self.bounds[:, rows])
 
 
 def holm(p_values: Array) -> Array:
@@ -102,18 +104,6 @@ def _signed_ranks(differences: Array) -> Array:
     return np.sign(kept) * stats.rankdata(np.abs(kept))
 
 
-def _attainable(episodes: int, alpha: float) -> float:
-    """Largest level up to `alpha` at which a two-sided sign-flip test of so many episodes can reject."""
-    half = 2.0 ** min(episodes - 1, _FLOAT_BITS)
-    return float(np.floor(alpha * half) / half)
-
-
-def _continuous(differences: Array) -> bool:
-    """Whether no two episodes of a (E, K) mission differ by the same amount, zero apart."""
-    sizes = np.sort(np.abs(differences), axis=0)
-    return not ((np.diff(sizes, axis=0) == 0) & (sizes[1:] > 0)).any()
-
-
 def _corrected(tests: list[dict[str, TestResult]]) -> list[dict[str, TestResult]]:
     """The tests of one family with Holm's and Benjamini-Hochberg's corrections over every p-value there is."""
     corrected = [dict(row) for row in tests]
@@ -125,61 +115,117 @@ def _corrected(tests: list[dict[str, TestResult]]) -> list[dict[str, TestResult]
     return corrected
 
 
-def paired_family(samples: list[Array], strata: Array, alpha: float, rng: np.random.Generator) -> FamilyTests:
-    """All tests of one family of paired differences.
+def paired_family(
+    differences: Array, alpha: float, rng: np.random.Generator, *, pool_missions: bool, widest: float | None = None
+) -> FamilyTests:
+    """All tests of one family of paired differences, (M, E, K).
 
-    `samples`: each hypothesis' differences, (M, E). `strata`: the same differences as (S, N, K), S strata of N episodes
-    that are flipped together over K pairs; S * K hypotheses, in the order of `samples`.
+    The hypotheses are the K means over all missions, or those of each mission, mission by mission. `widest`: how far a
+    difference can lie from 0 at most, where scores have a range.
     """
-    if samples[0].shape[1] < MIN_EPISODES:
-        return _too_few(samples[0].shape[1], len(samples), ("paired_t", "wilcoxon", "permutation"))
-    needed, flipped = sign_flips_needed(alpha), strata.shape[1]
-    observed, null, complete = resampling.paired_null(strata, rng)
-    permutations = [TestResult(note=not_enough(flipped, needed))] * len(samples)
-    if flipped >= needed:
-        plain = resampling.plain_p_values(observed, null, complete=complete)
-        permutations = [TestResult(float(x.mean()), float(p)) for x, p in zip(samples, plain, strict=True)]
-    by_rotation = _attainable(flipped, alpha) < _WORST_ATTAINABLE * alpha and all(map(_continuous, strata))
-    if by_rotation:
-        observed, null, complete = resampling.paired_null(strata, rng, rotate=True)
-    p_values = resampling.step_down_p_values(observed, null, complete=complete)
-    if by_rotation:
-        p_values = np.minimum(p_values * _ROTATION_FACTOR, 1)
+    samples = hypotheses(differences, pool_missions=pool_missions)
+    _, episodes, count = differences.shape
+    if episodes < MIN_EPISODES:
+        return _too_few(episodes, len(samples), ("paired_t", "wilcoxon", "permutation"))
+    decisive = decisive_tests(differences, alpha, rng, pool_missions=pool_missions, widest=widest)
+    strata = differences.reshape(1, -1, count) if pool_missions else differences
     tests = [
         {"paired_t": paired_t(sample), "wilcoxon": wilcoxon(sample, alpha), "permutation": permutation}
-        for sample, permutation in zip(samples, permutations, strict=True)
+        for sample, permutation in zip(samples, _permutations(samples, strata, alpha, rng), strict=True)
     ]
-    return FamilyTests(_corrected(tests), list(p_values.tolist()), by_rotation)
+    return FamilyTests(_corrected(tests), _p_values(decisive, tests), decisive.bounds)
+
+
+def hypotheses(differences: Array, *, pool_missions: bool) -> Array:
+    """The sample of each hypothesis, (H, M, E), of paired differences, (M, E, K)."""
+    if pool_missions:
+        return differences.transpose(2, 0, 1)
+    return differences.transpose(0, 2, 1).reshape(-1, 1, differences.shape[1])
+
+
+def decisive_tests(
+    differences: Array, alpha: float, rng: np.random.Generator, *, pool_missions: bool, widest: float | None = None
+) -> TestedMeans:
+    """The p-values and intervals that decide, of a family of at least five episodes. Arguments as `paired_family`."""
+    samples = hypotheses(differences, pool_missions=pool_missions)
+    smallest = _smallest(differences, pool_missions, rng) if len(samples) > 1 else None
+    spread = float(np.ptp(samples.mean(axis=1), axis=-1).max())
+    tested = means.tested(means.estimated_means(samples, spread), smallest, alpha)
+    return tested if widest is None else with_bets(tested, samples, (-widest, widest), alpha, family=len(samples))
+
+
+def _smallest(differences: Array, pool_missions: bool, rng: np.random.Generator) -> Array:
+    missions, episodes, _ = differences.shape
+    drawn, variances = means.paired_draws(differences, rng)
+    if pool_missions:
+        cells = variances.swapaxes(1, 2) / (episodes * missions**2)
+        return means.smallest_p_values(drawn.mean(axis=1), cells, episodes - 1)
+    cells = variances.reshape(len(drawn), -1, 1) / episodes
+    return means.smallest_p_values(drawn.reshape(len(drawn), -1), cells, episodes - 1)
+
+
+def with_bets(
+    tested: TestedMeans, samples: Array, score_range: tuple[float, float], alpha: float, *, family: int
+) -> TestedMeans:
+    """Bets on the rows of (H, M, E) samples, in the place of tests that nothing varies for.
+
+    So many hypotheses as `family` says share alpha equally (Bonferroni).
+    """
+    still = np.ptp(samples, axis=-1).max(axis=-1) == 0
+    if not still.any():
+        return tested
+    bets = Bets(samples[still].mean(axis=1).T, *score_range, alpha / family)
+    zero = np.zeros(int(still.sum()))
+    p_values, bounds = tested.p_values.copy(), tested.bounds.copy()
+    p_values[still] = np.minimum(family * np.minimum(bets.above(zero)[-1], bets.below(zero)[-1]), 1)
+    bounds[:, still] = bets.interval(alpha / family)
+    return TestedMeans(p_values, bounds)
+
+
+def _p_values(tested: TestedMeans, tests: Sequence[dict[str, TestResult]]) -> list[float | None]:
+    """The p-values that decide; what is identical everywhere has one of 1, and what cannot be tested has none."""
+    found: list[float | None] = []
+    for p_value, row in zip(tested.p_values.tolist(), tests, strict=True):
+        identical = next(iter(row.values())).note == IDENTICAL
+        found.append(1.0 if identical else None if np.isnan(p_value) else p_value)
+    return found
+
+
+def _permutations(samples: Array, strata: Array, alpha: float, rng: np.random.Generator) -> list[TestResult]:
+    """Sign-flip tests of (H, M, E) samples, from the same differences as strata, (S, N, K), that are flipped alike."""
+    needed, flipped = sign_flips_needed(alpha), strata.shape[1]
+    if flipped < needed:
+        return [TestResult(note=not_enough(flipped, needed))] * len(samples)
+    observed, null, complete = resampling.paired_null(strata, rng)
+    plain = resampling.plain_p_values(observed, null, complete=complete)
+    return [TestResult(float(x.mean()), float(p)) for x, p in zip(samples, plain, strict=True)]
 
 
 def _too_few(episodes: int, hypotheses: int, names: tuple[str, ...]) -> FamilyTests:
     missing = TestResult(note=not_enough(episodes, MIN_EPISODES))
-    return FamilyTests([dict.fromkeys(names, missing)] * hypotheses, [None] * hypotheses)
-
-
-def unpaired_family(scores: Array, pairs: Indices, rng: np.random.Generator, *, pool_missions: bool) -> FamilyTests:
-    """All tests of one family of unpaired (P, M, E) scores: of pairs over all missions, or of pairs in each mission."""
-    _, missions, episodes = scores.shape
-    samples = [scores] if pool_missions else [scores[:, [mission]] for mission in range(missions)]
-    if episodes < MIN_EPISODES:
-        return _too_few(episodes, len(samples) * pairs.shape[1], ("welch_t",))
-    tests = [{"welch_t": welch_t(sample[i], sample[j])} for sample in samples for i, j in pairs.T]
-
-    def statistics(means: Array, variances: Array) -> Array:
-        if pool_missions:
-            means, variances = means.mean(axis=-1)[..., None], variances.sum(axis=-1)[..., None] / missions**2
-        result = resampling.welch_statistics(means, variances, episodes, pairs)
-        return result.reshape(*result.shape[:-2], -1)
-
-    means, variances = moments(scores)
-    observed = statistics(means, variances)
-    adjusted = resampling.step_down_p_values(
-        observed, statistics(*resampling.normal_moments(variances, episodes, rng)), complete=False
+    return FamilyTests(
+        [dict.fromkeys(names, missing)] * hypotheses, [None] * hypotheses, np.full((2, hypotheses), np.nan)
     )
-    if episodes < RELIABLE_EPISODES:
-        shuffled = statistics(*resampling.shuffled_moments(scores, rng))
-        adjusted = np.maximum(adjusted, resampling.step_down_p_values(observed, shuffled, complete=False))
-    p_values = [
-        float(p) if row["welch_t"].p_value is not None else None for p, row in zip(adjusted, tests, strict=True)
-    ]
-    return FamilyTests(_corrected(tests), p_values)
+
+
+def unpaired_family(
+    scores: Array, pairs: Indices, alpha: float, rng: np.random.Generator, *, pool_missions: bool
+) -> FamilyTests:
+    """All tests of one family of unpaired (P, M, E) scores: of pairs over all missions, or of pairs in each mission."""
+    policies, missions, episodes = scores.shape
+    first, second = pairs
+    if not pool_missions:  # every mission's policies become policies of their own
+        scores = scores.swapaxes(0, 1).reshape(-1, 1, episodes)
+        first, second = ((np.arange(missions)[:, None] * policies + side).ravel() for side in (first, second))
+    if episodes < MIN_EPISODES:
+        return _too_few(episodes, len(first), ("welch_t",))
+    tests = [{"welch_t": welch_t(scores[i], scores[j])} for i, j in zip(first, second, strict=True)]
+    drawn, variances = resampling.normal_moments(moments(scores)[1], episodes, rng)
+    smallest = means.smallest_p_values(
+        (drawn[:, first] - drawn[:, second]).mean(axis=-1),
+        np.concatenate([variances[:, first], variances[:, second]], axis=-1) / (episodes * scores.shape[1] ** 2),
+        episodes - 1,
+    )
+    estimated = means.estimated_differences(scores, first, second)
+    tested = means.tested(estimated, smallest if len(first) > 1 else None, alpha)
+    return FamilyTests(_corrected(tests), _p_values(tested, tests), tested.bounds)

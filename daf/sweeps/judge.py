@@ -126,7 +126,7 @@ def measured_again(confirmation: Confirmation, again: Candidate | None, level: f
         return replace(confirmation, verdict=f"{confirmation.verdict} {NOT_AGAIN}")
     from daf.statistics import mean_with_interval
 
-    estimate = mean_with_interval(again.samples, level=level, rng=np.random.default_rng(0))
+    estimate = mean_with_interval(again.samples, level=level)
     text = f"On seeds that had no part in choosing it: {estimate_text(estimate.value, _bounds(estimate) or ())}."
     return replace(
         confirmation,

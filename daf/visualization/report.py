@@ -17,8 +17,11 @@ HOW_TO_READ = (
     "The unit is the episode. Every policy played the same seeds, and therefore the same maps, alone.",
     "Over all missions, each mission has the same weight; nothing is ranked or resampled across missions.",
     "IQM: the mean without the lowest and the highest quarter of the episodes, those of all missions together.",
-    "p (corrected): the chance of so large a difference, between any pair, if no two policies differed. It decides.",
-    "Intervals are for one number each, so one may exclude 0 where the corrected test decides nothing.",
+    "p (corrected): the chance of so large a difference, between any pair, if no two policies differed in their mean.",
+    "A difference is significant exactly where its interval leaves 0 out: both come from one test.",
+    "The intervals of differences hold together for all pairs over all missions, and together for all pairs on single"
+    " missions; those of other numbers are for one number each.",
+    "No interval: there are too few episodes, or nothing varied, which does not say that nothing ever will.",
     "Cliff's delta: how much more often the first policy's episode is higher than lower, from -1 to 1.",
     "P(first higher): the chance that an episode of the first policy scores above one of the second; ties count half.",
 )

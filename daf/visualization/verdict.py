@@ -1,6 +1,5 @@
 """What a comparison says in plain sentences, above all when it can say nothing."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -34,13 +33,20 @@ def verdict(
         sentences += [_tie(pair) for pair in overall if not pair.significant]
         sentences.append(
             f"Metric: {metric}{_less_is_better(direction)}; {comparison.episodes_per_mission} episodes per policy and"
-            f" mission; the error rate is {error_rate_text(comparison.level)} over all pairs together."
+            f" mission; the error rate is {error_rate_text(comparison.level)} {_family(comparison)}."
         )
     return sentences + list(_exceptions(comparison))
 
 
 def _less_is_better(direction: Direction) -> str:
     return ", of which less is better" if direction == "minimize" else ""
+
+
+def _family(comparison: "Comparison") -> str:
+    """What one error rate is shared by."""
+    if len(comparison.missions) == 1:
+        return "over all pairs together"
+    return "over all pairs over all missions together, and once more over all pairs on single missions"
 
 
 def _leads(pairs: Sequence["PairResult"], comparison: "Comparison", direction: Direction) -> Iterator[str]:
@@ -87,13 +93,11 @@ def _exceptions(comparison: "Comparison") -> Iterator[str]:
 def _why_nothing(comparison: "Comparison", pairs: Sequence["PairResult"]) -> str:
     from daf.statistics import fixed_sample_size
 
-    if all(pair.p_value is None for pair in pairs):
-        return f"{pairs[0].decision}. Play more: evaluation.episodes=20."
     if not pairs[0].tests:  # played in rounds
         more = " Raise comparison.max_episodes." if any("undecided" in pair.decision for pair in pairs) else ""
         return " ".join(_tie(pair) for pair in pairs) + more
-    if _out_of_reach(pairs[0]):
-        return _too_few(comparison)
+    if all(pair.p_value is None for pair in pairs):
+        return f"{pairs[0].decision}. {_remedy(pairs[0])}"
     widest = max(pairs, key=lambda pair: abs(pair.difference.value))
     needed = fixed_sample_size(0.5, level=comparison.level)
     return (
@@ -103,19 +107,13 @@ def _why_nothing(comparison: "Comparison", pairs: Sequence["PairResult"]) -> str
     )
 
 
-def _out_of_reach(pair: "PairResult") -> bool:
-    """Whether sign flips of so few episodes cannot reach the level, and normal theory did not decide in their place."""
-    from daf.statistics.comparison import NORMAL_THEORY
+def _remedy(pair: "PairResult") -> str:
+    """What to do about a pair that has no p-value."""
+    from daf.statistics.comparison import CANNOT_TELL
 
-    return pair.tests["permutation"].p_value is None and NORMAL_THEORY not in pair.warnings
-
-
-def _too_few(comparison: "Comparison") -> str:
-    from daf.statistics.significance import sign_flips_needed
-
-    needed = math.ceil(sign_flips_needed(1 - comparison.level) / len(comparison.missions))
-    return (
-        f"{comparison.episodes_per_mission} episodes per mission cannot reach the error rate of"
-        f" {error_rate_text(comparison.level)}, however large the difference; at least {needed} are needed"
-        f" (evaluation.episodes={needed})."
-    )
+    if pair.decision.startswith(CANNOT_TELL):
+        return (
+            "An outcome that was not seen yet may lie anywhere. Declare the lowest and the highest score that there can"
+            " be (comparison.range=[0,1])."
+        )
+    return "Play more: evaluation.episodes=20."

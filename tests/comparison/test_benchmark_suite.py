@@ -108,20 +108,20 @@ def test_trainings_and_their_shared_seeds_are_both_in_the_interval() -> None:
     rng = np.random.default_rng(2)
     scales = [Scale(mission=name, noop=0.0, best=2.0, best_policy="s") for name in "ab"]
     trainings = [level + rng.normal(0, 0.01, (2, 50)) for level in (0.2, 0.6, 1.0, 1.4, 1.8)]
-    many = score_algorithm("many", trainings, scales, level=0.95, rng=rng)
+    many = score_algorithm("many", trainings, scales, level=0.95)
     assert (many.unit, many.trainings) == ("trainings", 5)
     assert many.score.value == pytest.approx(0.5, abs=0.01)
     assert many.score.interval is not None
     assert many.score.interval.high - many.score.interval.low > 0.5
-    one = score_algorithm("one", trainings[2:3], scales, level=0.95, rng=rng)
+    one = score_algorithm("one", trainings[2:3], scales, level=0.95)
     assert one.unit == "episodes"
     assert one.score.interval is not None
     assert one.score.interval.high - one.score.interval.low < 0.01
-    few = score_algorithm("few", trainings[:4], scales, level=0.95, rng=rng)
+    few = score_algorithm("few", trainings[:4], scales, level=0.95)
     assert few.score.interval is None
     assert many.missions == pytest.approx({"a": 0.5, "b": 0.5}, abs=0.01)
     shared = rng.normal(1, 1, (1, 2, 20)) + rng.normal(0, 0.01, (5, 2, 20))
-    seeds = score_algorithm("seeds", list(shared), scales, level=0.95, rng=rng)
+    seeds = score_algorithm("seeds", list(shared), scales, level=0.95)
     assert seeds.score.interval is not None
     assert seeds.score.interval.high - seeds.score.interval.low > 0.2  # 0.01 over trainings alone
 

@@ -37,11 +37,11 @@ def record(policy: str, seed: int, *, reward: float = 1.0, **game: float) -> Epi
 
 
 def test_starter_beats_both_and_everything_is_logged(tiny: Load, tracker: Tracker, store: str) -> None:
-    config = tiny(*MINING, "comparison.policies=[starter,random,noop]", "evaluation.episodes=8")
+    config = tiny(*MINING, "comparison.policies=[starter,random,noop]", "evaluation.episodes=12")
     result = compared(config, tracker)
     assert result.notes[0].startswith("starter beats random by 0.0")
     assert " and noop by 0.09" in result.notes[0]
-    assert result.scores.seeds == tuple(range(1_000_000, 1_000_008))
+    assert result.scores.seeds == tuple(range(1_000_000, 1_000_012))
     assert result.objective == pytest.approx(result.scores.values[0].mean())
     by_hand = np.mean([r.reward() for r in result.records if r.policies == ("random",)])
     assert result.comparison.summary("random").mean.value == pytest.approx(by_hand)
@@ -140,17 +140,17 @@ def test_missions_stay_apart(tiny: Load, tracker: Tracker, store: str) -> None:
 
 def test_rounds_end_when_every_pair_is_decided(tiny: Load, tracker: Tracker) -> None:
     options = ("comparison.stopping=sequential", "comparison.margin=0.01", "comparison.max_episodes=40")
-    result = compared(tiny(*MINING, "comparison.policies=[starter,noop]", *options), tracker)
+    result = compared(tiny(*MINING, "comparison.policies=[starter,random]", *options), tracker)
     assert result.sequential is not None
     assert result.sequential.finished
     assert result.scores.seeds == tuple(range(1_000_000, 1_000_000 + len(result.scores.seeds)))
-    assert len(result.scores.seeds) == 10
-    assert len(result.records) == 20
-    pair = result.comparison.pair("starter", "noop")
+    assert len(result.scores.seeds) == 30
+    assert len(result.records) == 60
+    pair = result.comparison.pair("starter", "random")
     assert pair.significant
     assert pair.tests == {}
-    assert result.notes[0].startswith("starter beats noop")
-    assert any(note.startswith("Stopped after 10 of at most 40 episodes") for note in result.notes)
+    assert result.notes[0].startswith("starter beats random")
+    assert any(note.startswith("Stopped after 30 of at most 40 episodes") for note in result.notes)
 
 
 def test_rounds_end_at_the_most_episodes(tiny: Load, tracker: Tracker) -> None:
@@ -163,7 +163,7 @@ def test_rounds_end_at_the_most_episodes(tiny: Load, tracker: Tracker) -> None:
     result = compared(tiny(*MINING, "comparison.policies=[random,noop]", *options), tracker)
     assert len(result.scores.seeds) == 3
     assert result.comparison.pair("random", "noop").decision == "undecided after 3 episodes per mission"
-    assert any("comparison.max_episodes is reached. not enough episodes (3 of 10)" in note for note in result.notes)
+    assert any("comparison.max_episodes is reached. not enough episodes (3 of 20)" in note for note in result.notes)
 
 
 def test_the_rounds_of_many_episodes_play_the_fixed_design_seeds() -> None:
@@ -171,6 +171,28 @@ def test_the_rounds_of_many_episodes_play_the_fixed_design_seeds() -> None:
 
     options = ["comparison.stopping=sequential", "comparison.margin=1", "comparison.max_episodes=25"]
     assert list(_rounds(daf_load_config(overrides=options))) == [(0, 10), (10, 10), (20, 5)]
+
+
+def test_a_declared_range_decides_what_never_varies(tracker: Tracker) -> None:
+    records = [record(policy, seed, reward=float(policy == "a")) for policy in "ab" for seed in range(30)]
+    scores = paired_scores(records, [], ("a", "b"), ("m0",), "reward")
+    options = daf_load_config().comparison
+    unknown = conclude(options, Played(records, [], scores, None), tracker)
+    assert "comparison.range" in unknown.notes[0]
+    assert unknown.tables[1].rows[0][-1].startswith("cannot tell")
+    known = conclude(options.model_copy(update={"range": (0.0, 1.0)}), Played(records, [], scores, None), tracker)
+    assert known.notes[0].startswith("a beats b by 1.0000 [0.")
+    with pytest.raises(DAFError, match=r"a reward of 0 was played, which comparison.range=\[2,3\]"):
+        conclude(options.model_copy(update={"range": (2.0, 3.0)}), Played(records, [], scores, None), tracker)
+
+
+def test_rounds_use_the_range_that_steps_have_of_themselves(tiny: Load, tracker: Tracker) -> None:
+    """All episodes run to their end: alike from the bets' side, and no note asks for a range."""
+    options = ("comparison.stopping=sequential", "comparison.margin=40", "comparison.metric=steps")
+    result = compared(tiny("task=compare", *MINING[1:], "comparison.policies=[noop,noop]", *options), tracker)
+    assert result.sequential is not None
+    assert result.sequential.pairs[0].decision == "identical"
+    assert result.sequential.pairs[0].difference.interval is not None
 
 
 def test_a_policy_that_always_fails_is_named(tiny: Load, tracker: Tracker) -> None:
@@ -226,7 +248,10 @@ def test_a_policy_to_compare_must_load(tiny: Load) -> None:
 
 @pytest.mark.parametrize(
     "override",
-    ["comparison.stopping=sequential", "comparison.metric=rewards", "comparison.level=1", "comparison.margin=0"],
+    [
+        *("comparison.stopping=sequential", "comparison.metric=rewards", "comparison.level=1", "comparison.margin=0"),
+        *("comparison.range=[1,0]", "comparison.range=[0,.inf]", "comparison.range=[1]", "comparison.range=1"),
+    ],
 )
 def test_wrong_options_are_refused(override: str) -> None:
     with pytest.raises(DAFConfigError):

@@ -8,14 +8,14 @@ from tests.made_up import made_up_comparison
 
 
 def test_a_stopped_comparison_claims_only_what_holds_whenever_it_stops() -> None:
-    values = np.random.default_rng(4).normal(size=(3, 2, 12)) + np.array([4.0, 0.0, 0.0])[:, None, None]
+    values = np.random.default_rng(4).normal(size=(3, 2, 24)) + np.array([4.0, 0.0, 0.0])[:, None, None]
     comparison, scores = made_up_comparison(values)
     state = sequential_comparison(values, scores.policies, margin=0.1)
     stopped = with_sequential_decisions(comparison, state)
     first = stopped.pair("a", "b")
     assert (first.significant, first.p_value) == (True, state.pairs[0].p_difference)
     assert first.difference == state.pairs[0].difference
-    assert stopped.pair("b", "c").decision == "undecided after 12 episodes per mission"
+    assert stopped.pair("b", "c").decision == "undecided after 24 episodes per mission"
     assert STOPPED_EARLY in stopped.warnings
     for pair in stopped.pairs:
         assert pair.tests == {}

@@ -105,10 +105,10 @@ def test_the_order_of_policies_does_not_matter(scores: np.ndarray, comparison: C
     turned = _compare(scores[::-1], POLICIES[::-1])
     for first, second in combinations(POLICIES, 2):
         there, back = comparison.pair(first, second), turned.pair(second, first)
-        assert back.p_value == there.p_value
+        assert back.p_value == pytest.approx(there.p_value, abs=0.03)
         assert back.difference.value == pytest.approx(-there.difference.value)
-        for name in ("difference", "cohens_d", "cliffs_delta"):
-            assert _bounds(getattr(back, name))[0] == pytest.approx(-_bounds(getattr(there, name))[1], abs=1e-6)
+        for name, near in (("difference", 0.05), ("cohens_d", 1e-6), ("cliffs_delta", 1e-6)):
+            assert _bounds(getattr(back, name))[0] == pytest.approx(-_bounds(getattr(there, name))[1], abs=near)
         for name, test in there.tests.items():
             assert back.tests[name].p_value == pytest.approx(test.p_value)
 
@@ -125,9 +125,9 @@ def test_the_order_of_missions_does_not_matter(scores: np.ndarray, comparison: C
 def test_the_unit_of_the_metric_does_not_matter(scores: np.ndarray, comparison: Comparison) -> None:
     scaled = _compare(scores * 1e-4 - 7)
     for before, after in zip(comparison.pairs, scaled.pairs, strict=True):
-        assert after.p_value == before.p_value
+        assert after.p_value == pytest.approx(before.p_value, abs=0.03)
         assert after.cohens_d.value == pytest.approx(before.cohens_d.value)
-        assert _bounds(after.difference)[0] == pytest.approx(_bounds(before.difference)[0] * 1e-4)
+        assert _bounds(after.difference)[0] == pytest.approx(_bounds(before.difference)[0] * 1e-4, abs=5e-6)
 
 
 def test_pairing_pays(scores: np.ndarray) -> None:
@@ -160,26 +160,69 @@ def test_identical_policies_among_others(scores: np.ndarray) -> None:
     result = _compare(np.concatenate([scores[:2], scores[:1] + 1e-15]))
     assert result.pair("noop", "starter").decision == "identical in every episode"
     assert result.pair("noop", "starter").p_value == 1
-    assert _bounds(result.pair("noop", "starter").difference) == pytest.approx((0, 0), abs=1e-12)
+    low, high = _bounds(result.pair("noop", "starter").difference)
+    assert -low == pytest.approx(high)
     assert result.pair("noop", "random").decision != "identical in every episode"
 
 
-def test_a_constant_difference(scores: np.ndarray) -> None:
-    """No t-test, no standard error; sign flips still apply, and with 8 episodes their smallest p is 2 / 256."""
-    result = compare_two(np.full(8, 0.3), np.full(8, 0.1), rng=np.random.default_rng(0))
-    assert result.tests["paired_t"].p_value is None
-    assert result.tests["paired_t"].note == "no variance to test the difference against"
-    assert result.tests["permutation"].p_value == result.p_value == 2 / 256
+def test_a_constant_difference_has_no_interval_and_no_verdict() -> None:
+    """Sixteen equal scores of 0 or 1 happen in 19 % where the mean is 0.1: they do not say that it is 0."""
+    result = compare_two(np.full(16, 0.3), np.full(16, 0.1), rng=np.random.default_rng(0))
+    assert result.tests["paired_t"].note == "the difference is the same in every episode"
+    assert result.decision == "cannot tell: the difference is the same in every episode"
+    assert (result.p_value, result.significant, result.difference.interval) == (None, False, None)
     assert result.cohens_d == Estimate(np.inf)
     assert result.cliffs_delta.value == 1
-    assert result.decision == "first is higher than second by 0.2 (p = 0.008 after correction)"
+
+
+def test_a_constant_difference_is_held_against_the_spread_of_the_others() -> None:
+    """What was not seen in 16 episodes has a probability of at most 1 - alpha^(1/16), and lies within what was seen."""
+    noise = np.random.default_rng(2).uniform(-0.5, 0.5, 16)
+    for gap, higher in ((0.5, True), (0.1, False)):
+        scores = np.stack([np.full(16, gap), np.zeros(16), noise])[:, None]
+        pair = compare(scores, "abc", ["m"], rng=np.random.default_rng(0)).pair("a", "b")
+        low, high = _bounds(pair.difference)
+        assert (pair.significant, low > 0) == (higher, higher)
+        assert (high - low) / 2 == pytest.approx(np.ptp(noise) * (1 - 0.05 ** (1 / 16)), rel=0.5)
+        assert "never varied" in pair.warnings[-1]
+
+
+def test_a_declared_range_speaks_where_nothing_varies() -> None:
+    scores = np.broadcast_to(np.array([0.9, 0.1, 0.1])[:, None, None], (3, 1, 40))
+    result = compare(scores, "abc", ["m"], rng=np.random.default_rng(0), score_range=(0, 1))
+    pair = result.pair("a", "b")
+    assert pair.significant
+    assert 0 < _bounds(pair.difference)[0] < 0.8 < _bounds(pair.difference)[1] <= 1
+    alike = result.pair("b", "c")
+    assert (alike.decision, alike.p_value) == ("identical in every episode", 1)
+    assert _bounds(alike.difference)[0] < 0 < _bounds(alike.difference)[1]
+    assert 0 <= _bounds(result.summary("b").mean)[0] < 0.1 < _bounds(result.summary("b").mean)[1] < 0.4
+
+
+def test_a_score_outside_the_declared_range_is_refused() -> None:
+    for wrong, words in (((0, 1), "a score of 2 lies outside the declared range of 0 to 1"), ((1, 1), "a range of")):
+        with pytest.raises(ValueError, match=words):
+            compare(np.full((2, 1, 8), 2.0), "ab", ["m"], rng=np.random.default_rng(0), score_range=wrong)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_verdict_and_interval_never_contradict_each_other(paired: bool) -> None:
+    """In the p-value's last digit they could; an interval excludes 0 exactly where the pair is significant."""
+    rng, significant = np.random.default_rng(8), 0
+    for _ in range(12):
+        scores = rng.exponential(size=(4, 2, 8)) + np.linspace(0, 2, 4)[:, None, None]
+        for pair in compare(scores, "abcd", "mn", rng=rng, paired=paired).pairs:
+            low, high = _bounds(pair.difference)
+            assert pair.significant == (not low <= 0 <= high)
+            significant += pair.significant
+    assert 20 < significant < 200
 
 
 def test_different_constants_unpaired() -> None:
     constants = np.broadcast_to(np.array([0.1, 0.2, 0.2])[:, None, None], (3, 2, 8))
     pair = _compare(constants, paired=False).pair("noop", "random")
     assert (pair.p_value, pair.significant) == (None, False)
-    assert pair.decision == "no variance to test the difference against"
+    assert pair.decision == "cannot tell: the difference is the same in every episode"
 
 
 def test_success_rates_get_no_false_interval_for_the_iqm() -> None:
@@ -187,7 +230,7 @@ def test_success_rates_get_no_false_interval_for_the_iqm() -> None:
     result = compare(wins[None, None], ["a"], ["m"], rng=np.random.default_rng(0)).summary("a")
     assert result.iqm == Estimate(1.0)
     assert result.warnings == ("no interval for the IQM: its resamples do not vary",)
-    assert 0.65 < _bounds(result.mean)[0] < 0.82
+    assert 0.4 < _bounds(result.mean)[0] < 0.7  # Clopper and Pearson (1934): 0.68
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -209,21 +252,33 @@ def test_five_episodes_have_a_verdict_but_no_sign_flip_test(scores: np.ndarray) 
     assert pair.tests["wilcoxon"].note == "not enough episodes (5 of 6) with a difference"
     assert pair.tests["paired_t"].p_value is not None
     assert pair.p_value is not None
-    assert pair.warnings[0] == "5 episodes: intervals are only reliable from 20 on"
-    assert "normal theory" in pair.warnings[1]
+    assert pair.warnings == ("5 episodes: intervals are only reliable from 20 on",)
 
 
-def test_rotations_agree_with_students_t() -> None:
-    """With one pair the rotation test is the paired t-test; its p-value is raised by a tenth."""
+def test_one_symmetric_difference_is_tested_by_students_t() -> None:
+    """With one pair, no skewness and enough episodes nothing is added to the paired t-test."""
+    half = np.array([0.1, 0.4, 0.5, 0.9, 1.3, 1.4, 2.0, 2.2])
+    difference = 0.7 + np.concatenate([half, -half])
+    result = compare_two(difference, np.zeros(16), rng=np.random.default_rng(0))
+    expected = stats.ttest_1samp(difference, 0)
+    assert result.p_value == pytest.approx(expected.pvalue)
+    low, high = expected.confidence_interval(0.95)
+    assert _bounds(result.difference) == pytest.approx((low, high))
+
+
+def test_few_episodes_need_more_than_students_t() -> None:
     difference = np.array([1.0, 2.5, 0.3, -0.2, 1.9])
     result = compare_two(difference, np.zeros(5), rng=np.random.default_rng(0))
-    assert result.p_value == pytest.approx(1.1 * stats.ttest_1samp(difference, 0).pvalue, abs=0.01)
+    assert result.p_value is not None
+    assert result.p_value > 1.2 * stats.ttest_1samp(difference, 0).pvalue
 
 
-def test_five_equal_wins_prove_nothing() -> None:
-    """Normal theory would call five identical differences certain; by sign flips their p is 1 / 16."""
-    result = compare_two(np.ones(5), np.zeros(5), rng=np.random.default_rng(0))
-    assert (result.p_value, result.significant) == (1 / 16, False)
+def test_missions_and_overall_are_two_families(scores: np.ndarray) -> None:
+    """More missions make the mission family larger and its intervals wider, whatever the missions say."""
+    one, many = scores[:, :1], np.concatenate([scores[:, :1], np.random.default_rng(4).normal(size=(3, 7, 24))], axis=1)
+    alone = _compare(one, missions=["m0"]).pair("noop", "random", "m0").difference
+    among = _compare(many, missions=[f"m{i}" for i in range(8)]).pair("noop", "random", "m0").difference
+    assert _bounds(among)[0] < _bounds(alone)[0] < _bounds(alone)[1] < _bounds(among)[1]
 
 
 def test_wilcoxon_counts_the_episodes_that_differ() -> None:
@@ -246,11 +301,11 @@ def test_one_policy_has_summaries_only(scores: np.ndarray) -> None:
 
 
 def test_mean_with_interval(scores: np.ndarray, comparison: Comparison) -> None:
-    result = mean_with_interval(scores[0, 0], rng=np.random.default_rng(3))
+    result = mean_with_interval(scores[0, 0])
     there = comparison.summary("noop", "mine").mean
     assert result.value == pytest.approx(there.value)
-    assert _bounds(result) == pytest.approx(_bounds(there), abs=0.05)
-    assert mean_with_interval([1, 2, 4], rng=np.random.default_rng(3)).interval is None
+    assert _bounds(result) == pytest.approx(_bounds(there))
+    assert mean_with_interval([1, 2, 4]).interval is None
 
 
 def test_the_same_seed_gives_the_same_numbers(scores: np.ndarray, comparison: Comparison) -> None:
@@ -281,23 +336,19 @@ def test_wrong_input(scores: np.ndarray) -> None:
         _compare(scores).summary("sarter")
 
 
-def test_rounding_in_resamples_of_equal_scores_does_not_blow_up_an_interval() -> None:
-    """Scores of a real tournament: most are equal, so many resamples have no spread but what rounding leaves."""
+def test_scores_of_few_values_keep_finite_intervals() -> None:
+    """Scores of a real tournament: most are equal, and a constant has none."""
     low, middle, high = -0.3071536036829154, -0.0922001463671525, -0.0755334657927354
     scores = [[[0.0] * 7], [[middle, low, high, low, low, low, low]], [[-0.2488, high, low, low, low, high, -0.2488]]]
-    for seed in range(20):
-        result = compare(scores, "abc", ["m"], rng=np.random.default_rng(seed))
-        for summary in result.summaries:
-            assert summary.mean.interval is not None
-            assert -2 < summary.mean.interval.low <= summary.mean.interval.high < 2
-        for pair in result.pairs:
-            assert pair.difference.interval is not None
-            assert -2 < pair.difference.interval.low <= pair.difference.interval.high < 2
+    result = compare(scores, "abc", ["m"], rng=np.random.default_rng(0))
+    assert result.summary("a").mean.interval is None
+    for estimate in (*(result.summary(name).mean for name in "bc"), *(pair.difference for pair in result.pairs)):
+        assert -2 < _bounds(estimate)[0] <= _bounds(estimate)[1] < 2
 
 
 def test_mean_with_interval_of_several_missions_is_that_of_a_summary() -> None:
     sample = np.random.default_rng(6).normal([[0.0], [10.0]], [[1.0], [3.0]], (2, 12))
-    result = mean_with_interval(sample, rng=np.random.default_rng(1))
+    result = mean_with_interval(sample)
     summary = compare(sample[None], ["p"], ["a", "b"], rng=np.random.default_rng(1)).summary("p")
     assert result.interval == summary.mean.interval
     assert result.value == pytest.approx(sample.mean())

@@ -31,7 +31,7 @@ def test_sleep_paired(rng: np.random.Generator) -> None:
     assert result.difference.interval.low < -2.459886 + 1e-6 < -0.7001142 - 1e-6 < result.difference.interval.high
     assert result.cohens_d.value == pytest.approx(-1.58 / np.sqrt((1.78901**2 + 2.00225**2) / 2), abs=1e-4)
     assert result.hedges_g.value == pytest.approx(result.cohens_d.value * (1 - 3 / (4 * 18 - 1)), abs=1e-3)
-    assert result.decision == "second is higher than first by 1.58 (p = 0.004 after correction)"
+    assert result.decision == "second is higher than first by 1.58 (p = 0.010 after correction)"
 
 
 def test_sleep_unpaired(rng: np.random.Generator) -> None:

@@ -73,7 +73,7 @@ def contributions(values: Mapping[Parts, Array], parts: Sequence[str], *, level:
     rng = np.random.default_rng(0)
     pairs = [off for off in values if len(off) == 2]
     effects = paired_effects(_contrasts(values, parts), [*parts, *map(" + ".join, pairs)], level=level, rng=rng)
-    means = {off: mean_with_interval(sample, level=level, rng=rng) for off, sample in values.items()}
+    means = {off: mean_with_interval(sample, level=level) for off, sample in values.items()}
     return Contributions(
         metric=metric,
         level=level,

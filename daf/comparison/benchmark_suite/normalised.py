@@ -81,11 +81,10 @@ def score_suite(
         missions: names of the M missions.
         selection: the same policies on the seeds on which the best of them is chosen, (M, E).
     """
-    rng = np.random.default_rng(0)
     others = [rewards for of_algorithm in trainings.values() for rewards in of_algorithm]
     scales = measure_scales(selection, references, missions, others, level=level)
-    scored = [score_algorithm(name, rewards, scales, level=level, rng=rng) for name, rewards in trainings.items()]
-    scripted = [score_algorithm(name, [rewards], scales, level=level, rng=rng) for name, rewards in references.items()]
+    scored = [score_algorithm(name, rewards, scales, level=level) for name, rewards in trainings.items()]
+    scripted = [score_algorithm(name, [rewards], scales, level=level) for name, rewards in references.items()]
     usable = any(scale.usable for scale in scales)
     return SuiteScores(
         level=level,
@@ -104,9 +103,7 @@ def normalise(rewards: Array, scales: Sequence[Scale]) -> Array:
     return np.array(rows).reshape(len(usable), rewards.shape[1])
 
 
-def score_algorithm(
-    name: str, trainings: Sequence[Array], scales: Sequence[Scale], *, level: float, rng: np.random.Generator
-) -> AlgorithmScore:
+def score_algorithm(name: str, trainings: Sequence[Array], scales: Sequence[Scale], *, level: float) -> AlgorithmScore:
     """Aggregates an algorithm's trainings.
 
     One training: the mean over missions, its interval over episodes within missions. Several: the mean over trainings
@@ -123,19 +120,19 @@ def score_algorithm(
         name=name,
         trainings=len(trainings),
         unit="episodes" if len(trainings) == 1 else "trainings",
-        score=_aggregate(normalised, level, rng),
+        score=_aggregate(normalised, level),
         missions=dict(zip(usable, per_mission.tolist(), strict=True)),
         rewards=dict(zip([scale.mission for scale in scales], per_reward.tolist(), strict=True)),
     )
 
 
-def _aggregate(normalised: Sequence[Array], level: float, rng: np.random.Generator) -> "Estimate":
+def _aggregate(normalised: Sequence[Array], level: float) -> "Estimate":
     from daf.statistics import Estimate, crossed_mean, mean_with_interval
 
     if not normalised[0].size:
         return Estimate(float("nan"))
     if len(normalised) == 1:
-        return mean_with_interval(normalised[0], level=level, rng=rng)
+        return mean_with_interval(normalised[0], level=level)
     return crossed_mean(_by_seed(normalised), level)
 
 

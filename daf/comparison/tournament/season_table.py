@@ -40,12 +40,11 @@ def _against_leader(season: Season, standing: Standing) -> str:
 
 def season_notes(season: Season) -> list[str]:
     """What the user should know about the intervals and tests."""
-    from daf.statistics import NORMAL_THEORY, reliability
+    from daf.statistics import reliability
 
     comparison = season.comparison
-    notes = [*reliability(comparison.episodes_per_mission, "seeds")]
-    notes += [SHARED_LETTERS] if policy_groups(comparison, "maximize") else []
-    return [*notes, NORMAL_THEORY] if NORMAL_THEORY in comparison.warnings else notes
+    notes = list(reliability(comparison.episodes_per_mission, "seeds"))
+    return [*notes, SHARED_LETTERS] if policy_groups(comparison, "maximize") else notes
 
 
 def disqualification_notes(failed: Mapping[str, str]) -> list[str]:

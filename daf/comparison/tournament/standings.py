@@ -82,7 +82,7 @@ def rank_policies(
             policy=name,
             rank=1 + sum(other.value > mean.value + ROUNDING * abs(other.value) for other in means),
             score=mean,
-            vor=mean_with_interval(pairwise_vor(matches, name, names), level=level, rng=rng),
+            vor=mean_with_interval(pairwise_vor(matches, name, names), level=level),
             rating=rating,
             rating_sd=rating_sd,
             matches=sum(name in record.policies for record in records),

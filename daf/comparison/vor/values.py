@@ -46,12 +46,9 @@ def vor_findings(records: Sequence[EpisodeRecord], *, level: float) -> VorFindin
     by_mission: dict[str, list[EpisodeRecord]] = {}
     for record in records:
         by_mission.setdefault(record.mission_name, []).append(record)
-    rng = np.random.default_rng(0)
-    missions = tuple(daf_compute_vor(group, level=level, rng=rng) for group in by_mission.values())
+    missions = tuple(daf_compute_vor(group, level=level) for group in by_mission.values())
     samples = {mission: vor_samples(by_candidate_agents(group)) for mission, group in by_mission.items()}
     # Missions weigh equally and are resampled each on its own.
     per_seed = np.stack([overall_samples(of_mission) for of_mission in samples.values()])
     mean = fmean(vor.overall.value for vor in missions)
-    return VorFindings(
-        missions=missions, overall=estimate_over_seeds(per_seed, mean, level=level, rng=rng), samples=samples
-    )
+    return VorFindings(missions=missions, overall=estimate_over_seeds(per_seed, mean, level=level), samples=samples)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from daf.config.schemas.deployment import DAFSeasonConfig
 from daf.config.schemas.policies import ListedPolicy
@@ -31,6 +31,7 @@ class DAFComparisonConfig(Schema):
     trainings: Repeats
     metric: EpisodeMetric
     direction: Literal["auto", "maximize", "minimize"]
+    range: tuple[Real, Real] | None
     level: Level
     stopping: Literal["fixed", "sequential"]
     margin: Positive | None
@@ -43,11 +44,20 @@ class DAFComparisonConfig(Schema):
             raise ValueError("algorithms need trainings, such as trainings: 5")
         if self.trainings and self.stopping == "sequential":
             raise ValueError("stopping=sequential compares policies as they are; with trainings use stopping=fixed")
+        if self.trainings and self.range:
+            raise ValueError("range serves comparisons of policies as they are; leave it out with trainings")
         for name, values in self.algorithms.items():
             for key in values:
                 if key.partition(".")[0] not in {"policy", "optimizer", "training"}:
                     raise ValueError(f"algorithms.{name}: {key} is no key of policy, optimizer or training")
         return self
+
+    @field_validator("range")
+    @classmethod
+    def _goes_up(cls, ends: tuple[float, float] | None) -> tuple[float, float] | None:
+        if ends and not -1e30 <= ends[0] < ends[1] <= 1e30:
+            raise ValueError("holds the lowest and then the highest score that there can be, such as [0,1]")
+        return ends
 
     @model_validator(mode="after")
     def _sequential_needs_a_margin(self) -> "DAFComparisonConfig":
