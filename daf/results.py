@@ -83,9 +83,11 @@ class TaskResult:
         tables: what is printed at the end and kept in MLflow.
         notes: sentences for the user, such as where to look next.
         failed: episodes without which the result is not whole: a shell script is told so.
+        refused: why the answer is no, where the task was asked a question: a shell script is told so. Else None.
     """
 
     objective: float | tuple[float, ...] | None
     tables: tuple[ResultTable, ...] = ()
     notes: tuple[str, ...] = field(default=())
     failed: int = 0
+    refused: str | None = None

@@ -190,6 +190,8 @@ def _single(command: "CommandLine") -> None:
             for warning in found.warnings:  # again: the run's log exists only now
                 log.warning("%s", warning)
             result = _run_checked(config.model_copy(update={"output_dir": output_dir}), overrides)
+            if result.refused:
+                raise DAFError(result.refused)
             if result.failed:
                 raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
 

@@ -59,9 +59,6 @@ COMMANDS = ["daf-check", "daf-train", "daf-sweep", "daf-compare", "daf-deploy", 
 MISSING_ROOMS = {"daf.distributed_training"}
 MISSING = {
     "daf.config.DAFPipelineConfig",
-    "daf.deployment.daf_deploy_policy",
-    "daf.deployment.daf_monitor_deployment",
-    "daf.deployment.daf_rollback_deployment",
     "daf.orchestrators.PipelineResult",
     "daf.orchestrators.daf_run_training_pipeline",
     "daf.orchestrators.daf_run_sweep_pipeline",

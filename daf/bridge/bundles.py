@@ -17,12 +17,13 @@ import stat
 import subprocess
 import sys
 import tarfile
+import unicodedata
 import uuid
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -37,6 +38,10 @@ MOST_BYTES = 2**30
 MOST_SPEC_BYTES = 2**20
 #: An archive may grow so many times when it is unpacked, unless it stays small.
 MOST_GROWTH, SMALL_BYTES = 200, 2**26
+#: In bytes, as file systems have it.
+LONGEST_NAME, LONGEST_PATH = 255, 1_000
+#: Of the record at the end of a zip, its comment aside.
+END_MARK, END_BYTES = b"PK\x05\x06", 22
 SETUP_LIMIT_S = 300.0
 #: All of the environment that somebody else's code gets to see.
 PASSED_ON = re.compile(r"PATH|HOME|LANG|LC_\w+|TZ|TMPDIR|XDG_CACHE_HOME|LD_LIBRARY_PATH|CUDA_VISIBLE_DEVICES|CUDA_HOME")
@@ -170,7 +175,8 @@ def _parsed(path: Path, text: bytes | None) -> _Spec:
 def _is_inside(name: str) -> bool:
     """Whether a name stays in the folder that it is relative to."""
     parts = PurePosixPath(name).parts
-    return bool(parts) and not name.startswith(("/", "~")) and ".." not in parts and not set("\\\0") & set(name)
+    is_relative = not name.startswith(("/", "~")) and not PureWindowsPath(name).drive
+    return bool(parts) and is_relative and ".." not in parts and not set("\\\0") & set(name)
 
 
 def _is_there(path: Path, names: list[str], name: str) -> bool:
@@ -232,6 +238,7 @@ def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
     limit = min(MOST_BYTES, max(SMALL_BYTES, MOST_GROWTH * found.st_size))
     if archive.name.endswith(".zip"):
         with zipfile.ZipFile(archive) as zipped:
+            _check_ends(archive, zipped)
             yield _checked(_zip_members(zipped, limit))
     else:
         size = _unpacked_bytes(archive, limit)
@@ -240,21 +247,45 @@ def _members(archive: Path) -> Iterator[Iterator[tuple[str, IO[bytes]]]]:
 
 
 def _checked(members: Iterator[tuple[str, IO[bytes]]]) -> Iterator[tuple[str, IO[bytes]]]:
-    seen: set[str] = set()
+    seen, folders = set[str](), set[str]()
     for name, file in members:
+        _check_name(name)
         plain = str(PurePosixPath(name))
-        if not _is_inside(name):
-            raise BundleError(f"it holds a path that leads out of it: {name[:200]!r}.")
-        if plain in seen:
+        # As the least careful file system has it.
+        folded = unicodedata.normalize("NFC", plain).casefold()
+        above = {str(parent) for parent in PurePosixPath(folded).parents}
+        if folded in seen or folded in folders or above & seen:
             raise BundleError(f"it holds {name[:200]!r} twice.")
-        seen.add(plain)
+        seen.add(folded)
+        folders |= above
         if len(seen) > MOST_FILES:
             raise BundleError(f"it holds more than {MOST_FILES:,} files.")
         yield plain, file
 
 
+def _check_name(name: str) -> None:
+    if not _is_inside(name):
+        raise BundleError(f"it holds a path that leads out of it: {name[:200]!r}.")
+    if not name.isprintable():
+        raise BundleError(f"it holds a name with characters that cannot be shown: {name[:200]!a}.")
+    if len(name.encode()) > LONGEST_PATH or max(len(part.encode()) for part in name.split("/")) > LONGEST_NAME:
+        raise BundleError(f"it holds a name that is too long: {name[:100]!r}...")
+
+
+def _check_ends(archive: Path, opened: zipfile.ZipFile) -> None:
+    """A zip is found from its end and may stand within another file, which other readers take for something else."""
+    starts = min((entry.header_offset for entry in opened.infolist()), default=0)
+    with archive.open("rb") as file:
+        file.seek(-len(opened.comment) - END_BYTES, os.SEEK_END)
+        ends = file.read(len(END_MARK)) == END_MARK
+    if starts or not ends:
+        raise BundleError("something stands before or behind the archive in it.")
+
+
 def _zip_members(opened: zipfile.ZipFile, limit: int) -> Iterator[tuple[str, IO[bytes]]]:
     entries = opened.infolist()
+    if len(entries) > MOST_FILES:
+        raise BundleError(f"it holds more than {MOST_FILES:,} files.")
     # zipfile reads no more of a member than its header says.
     if sum(entry.file_size for entry in entries) > limit:
         raise BundleError(f"it would grow to more than {limit:,} bytes.")
@@ -317,7 +348,7 @@ def unpacked(bundle: Bundle, *, run_setup: bool) -> Path:
             raise BundleError(f"{bundle.path} has a setup script. Pack the folder as a .zip: it runs from there.")
         return bundle.path
     setup = bundle.setup_script if run_setup else None
-    cache = _private(bundles_folder())
+    cache = private_folder(bundles_folder())
     with _explained(bundle.path), bundle.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     folder = cache / (f"{digest}-ready" if setup else digest)
@@ -328,7 +359,12 @@ def unpacked(bundle: Bundle, *, run_setup: bool) -> Path:
     return folder
 
 
-def _private(folder: Path) -> Path:
+def private_folder(folder: Path) -> Path:
+    """Makes a folder that is this user's alone, if it is not there.
+
+    Raises:
+        BundleError: it is there, and others can read or write it.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not _is_mine(folder):
         raise BundleError(f"{folder} is not yours alone. Remove it, or make it yours with mode 0700.")

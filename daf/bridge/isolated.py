@@ -11,22 +11,25 @@ import logging
 import math
 import os
 import re
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TextIO
 
 import psutil
 
 from daf.bridge import telltale
-from daf.bridge.jail import Jailed, JailLimits, hide_from_others, run_jailed
+from daf.bridge.jail import Jailed, JailLimits, hide_from_others, living, run_jailed
 from daf.bridge.mission_names import is_mission_file
 from daf.records import MissionSpec
 
 if TYPE_CHECKING:
     from mettagrid import MettaGridConfig
+    from mettagrid.runner.policy_server.manager import LocalPolicyServerHandle
     from mettagrid.runner.types import PureSingleEpisodeResult
 
 NOOP = "mettagrid.policy.noop.NoopPolicy"
@@ -34,7 +37,10 @@ NOOP = "mettagrid.policy.noop.NoopPolicy"
 LOG_BYTES = 64 * 1024
 MOST_NAMED = 20
 START_S = 120.0
-ERROR_LINE = re.compile(r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Iteration|Warning)\b.*$", re.M)
+SERVER = "mettagrid.runner.policy_server.server"
+ERROR_LINE = re.compile(
+    r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Iteration)\b.*$|returned unknown action .*$", re.M
+)
 
 logger = logging.getLogger(__name__)
 
@@ -136,14 +142,16 @@ class PlayedEpisode:
     exit_code: int | None = None
 
 
-def play_isolated(job: IsolatedJob, *, memory_bytes: int) -> tuple[list[PlayedEpisode], Jailed]:
+def play_isolated(
+    job: IsolatedJob, *, memory_bytes: int, stop: threading.Event | None = None
+) -> tuple[list[PlayedEpisode], Jailed]:
     """Plays a job's episodes in a jail; those that it did not come to have ``error_kind`` set as well.
 
     Args:
         memory_bytes: that each policy's process may allocate.
+        stop: ends it, from another thread.
     """
     copies = {f"policies/{i}": p.folder for i, p in enumerate(job.policies) if p.folder is not None}
-    copies["telltale/sitecustomize.py"] = Path(str(telltale.__file__))
     mission = job.mission
     if is_mission_file(mission.name):
         name = f"mission/{Path(mission.name).name}"
@@ -160,6 +168,7 @@ def play_isolated(job: IsolatedJob, *, memory_bytes: int) -> tuple[list[PlayedEp
         copies=copies,
         given=json.dumps(asdict(dataclasses.replace(job, mission=mission)), default=str).encode(),
         environment={"EPISODE_RUNNER_USE_ISOLATED_VENVS": "0", **switches},
+        stop=stop,
     )
     played = [_episode(json.loads(line)) for line in jailed.output.splitlines() if line.startswith(b"{")]
     missing = job.episodes[len(played) :]
@@ -177,6 +186,8 @@ def _unplayed(episode: IsolatedEpisode, jailed: Jailed) -> PlayedEpisode:
         kind, why = ("time" if jailed.broken == "time" else "policy_error"), f"all of it used too much {jailed.broken}"
     elif jailed.returncode is None:
         kind, why = "policy_error", "the process that watches over it was killed"
+    elif jailed.returncode < 0:
+        kind, why = "policy_error", f"the season's runner was killed (signal {-jailed.returncode})"
     else:
         ends = f"the season's runner ended with exit code {jailed.returncode}"
         kind, why = "unknown", f"{ends}: {_reason(jailed.errors) or 'it says nothing'}"
@@ -232,8 +243,6 @@ class _Player:
         from daf.bridge.missions import build_mission
 
         self.config = build_mission(job.mission)[1]
-        ours = [str(inside / "telltale"), os.environ.get("PYTHONPATH", "")]
-        os.environ.update(PYTHONPATH=os.pathsep.join(ours), DAF_TELLTALE="1")
 
     def play(self, episode: IsolatedEpisode) -> PlayedEpisode:
         blank = PlayedEpisode(label=episode.label, seed=episode.seed, assignments=episode.assignments)
@@ -248,11 +257,11 @@ class _Player:
             except Exception as error:  # whatever a policy does to the runner
                 facts = {"error": str(error), "error_kind": _kind(error)}
         latency = _latency(trace, ours)
-        server = servers.get(self._uri(episode.tested), _Server("", None))
-        log = server.log or facts.get("error", "")
+        server = servers.get(self._uri(episode.tested), _Server())
+        log = server.log or str(facts.get("error", ""))
         if "error_kind" in facts:
             facts |= _explained(facts, server, late.is_set(), latency, self.job.latency_ms)
-        noticed = (*_noticed(log), *_left_behind(), *self._written())
+        noticed = (*server.noticed, *_left_behind(), *self._written())
         return dataclasses.replace(
             blank, **facts, latency=latency, log=log[-LOG_BYTES:], noticed=noticed, exit_code=server.exit_code
         )
@@ -298,44 +307,60 @@ class _Player:
         """What lies in the home folder and the working directory, which nothing of DAF's writes to."""
         places = [self.inside / "home", self.inside / "work"]
         found = [path for place in places for path in place.rglob("*") if not path.is_dir()]
-        if not found:
-            return []
         names = ", ".join(str(path.relative_to(self.inside)) for path in found[:MOST_NAMED])
-        return [f"it wrote {len(found)} files outside of a temporary folder ({names}), which nobody will find"]
+        for path in found:  # the next episode is told of its own
+            path.unlink(missing_ok=True)
+        return (
+            []
+            if not found
+            else [f"it wrote {len(found)} files outside of a temporary folder ({names}), which nobody will find"]
+        )
 
 
 @dataclass(frozen=True)
 class _Server:
-    """What is left of a policy's server."""
+    """What is left of a policy's server: the end of its log, what it told of attempts, and how it ended by itself."""
 
-    log: str
-    exit_code: int | None
+    log: str = ""
+    noticed: tuple[str, ...] = ()
+    exit_code: int | None = None
 
 
 @contextlib.contextmanager
 def _kept_servers() -> Iterator[dict[str, _Server]]:
-    """By address the servers' logs and exit codes, which CoGames throws away when an episode has failed."""
-    from mettagrid.runner.policy_server.manager import LocalPolicyServerHandle
+    """What is left of servers, by address: CoGames throws it away when an episode has failed. They tell more, too."""
+    from mettagrid.runner.policy_server import manager
 
     kept: dict[str, _Server] = {}
-    original = LocalPolicyServerHandle.shutdown
+    handle, original = manager.LocalPolicyServerHandle, manager.LocalPolicyServerHandle.shutdown
 
-    def shutdown(handle: "LocalPolicyServerHandle") -> None:
-        kept[handle.policy_uri] = _Server(_tail(handle._log_file), handle.process.poll())
-        original(handle)
+    def shutdown(ended: "LocalPolicyServerHandle") -> None:
+        log, noticed = _read_log(ended._log_file)
+        kept[ended.policy_uri] = _Server(log, noticed, ended.process.poll())
+        original(ended)
 
-    LocalPolicyServerHandle.shutdown = shutdown
+    def launch(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([telltale.__name__ if part == SERVER else part for part in command], **options)
+
+    handle.shutdown = shutdown
+    manager.subprocess = SimpleNamespace(**{**vars(subprocess), "Popen": launch})
     try:
         yield kept
     finally:
-        LocalPolicyServerHandle.shutdown = original
+        handle.shutdown, manager.subprocess = original, subprocess
 
 
-def _tail(path: Path) -> str:
+def _read_log(path: Path) -> tuple[str, tuple[str, ...]]:
+    """The end of a log, and what the telltale noticed, wherever in it that stands."""
+    mark = telltale.MARK.encode()
+    told: list[str] = []
     with contextlib.suppress(OSError), path.open("rb") as file:
+        for line in file:
+            if line.startswith(mark) and len(told) < MOST_NAMED:
+                told.append(line[len(mark) :][:200].decode(errors="replace").strip())
         file.seek(max(0, path.stat().st_size - LOG_BYTES))
-        return file.read(LOG_BYTES).decode(errors="replace")
-    return ""
+        return file.read(LOG_BYTES).decode(errors="replace"), tuple(dict.fromkeys(told))
+    return "", ()
 
 
 @contextlib.contextmanager
@@ -360,12 +385,7 @@ def _ended_after(seconds: float) -> Iterator[threading.Event]:
 
 def _others() -> list[psutil.Process]:
     """All other processes in this jail: each has come from this one, which inherits them when their parent ends."""
-    found = []
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+    return living(psutil.Process().children(recursive=True))
 
 
 def _left_behind() -> list[str]:
@@ -376,11 +396,6 @@ def _left_behind() -> list[str]:
             process.kill()
     psutil.wait_procs(left, timeout=5)
     return [f"it left {len(left)} processes behind, which were ended"] if left else []
-
-
-def _noticed(log: str) -> list[str]:
-    lines = dict.fromkeys(line for line in log.splitlines() if line.startswith(telltale.MARK))
-    return [line.removeprefix(telltale.MARK)[:200] for line in lines][:MOST_NAMED]
 
 
 def _facts(result: "PureSingleEpisodeResult") -> dict[str, Any]:

@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -108,6 +109,7 @@ def run_jailed(
     visible: Iterable[Path] = (),
     given: bytes = b"",
     environment: Mapping[str, str] | None = None,
+    stop: threading.Event | None = None,
 ) -> Jailed:
     """Runs a command to its end behind as many walls as this machine allows.
 
@@ -118,6 +120,7 @@ def run_jailed(
         visible: other files and folders that it may read where they are, beside the system's, Python's and DAF's.
         given: what it reads from standard input.
         environment: more of it than `clean_environment` has.
+        stop: ends it, from another thread.
     """
     folder = Path(tempfile.mkdtemp(prefix="daf-jail-"))
     try:
@@ -130,7 +133,7 @@ def run_jailed(
         )
         (folder / "job.json").write_text(json.dumps(asdict(job)))
         (folder / "given").write_bytes(given)
-        _guard(folder, job)
+        _guard(folder, job, stop or threading.Event())
         return _outcome(folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -169,7 +172,7 @@ def _outermost(paths: Iterable[Path]) -> list[Path]:
     return kept
 
 
-def _guard(folder: Path, job: _Job) -> None:
+def _guard(folder: Path, job: _Job, stop: threading.Event) -> None:
     """Starts the warden and waits for it; whatever happens here, nothing of it goes on."""
     own = _clean() | {"PYTHONPATH": job.environment["PYTHONPATH"]}
     with (
@@ -181,9 +184,12 @@ def _guard(folder: Path, job: _Job) -> None:
             [sys.executable, "-m", "daf.bridge.jail", str(folder)],
             stdin=given, stdout=output, stderr=errors, env=own, start_new_session=True,
         )  # fmt: skip
+    late = time.monotonic() + job.limits.seconds + GRACE_S
     try:
-        with suppress(subprocess.TimeoutExpired):
-            warden.wait(job.limits.seconds + GRACE_S)
+        while not stop.is_set() and time.monotonic() < late:
+            with suppress(subprocess.TimeoutExpired):
+                warden.wait(POLL_S)
+                break
     finally:
         with suppress(ProcessLookupError):
             os.killpg(warden.pid, signal.SIGKILL)
@@ -462,6 +468,16 @@ class _Watch:
         return "disk" if full else None
 
 
+def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; who has, and was not waited for, counts as ended."""
+    found = []
+    for process in processes:
+        with suppress(psutil.Error):
+            if process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 def _all_processes() -> list[psutil.Process]:
     """All that have come from here: whose parent has ended has become this process's child."""
     with suppress(psutil.Error):
@@ -480,7 +496,7 @@ def _end_all() -> int:
     """Ends every process that is left; returns how many there were."""
     ended: set[int] = set()
     for _ in range(100):
-        left = [process for process in _all_processes() if process.is_running()]
+        left = living(_all_processes())
         if not left:
             break
         for process in left:

@@ -282,12 +282,12 @@ def policy_digest(spec: PolicySpec) -> str:
             "code": found.code and path_digest(found.code),
             "weights": path_digest(Path(resolved.data_path)) if resolved.data_path else None,
             "init_kwargs": resolved.init_kwargs,
-            "files": [path_digest(path) for path in _named_paths(resolved.init_kwargs)],
+            "files": [path_digest(path) for path in named_paths(resolved.init_kwargs)],
         }
     )
 
 
-def _named_paths(value: Any) -> Iterator[Path]:
+def named_paths(value: Any) -> Iterator[Path]:
     """The files and folders that exist under a text in an argument, however deep it lies."""
     if isinstance(value, str | Path):
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # too long, with a NUL, ~ of a stranger: no path
@@ -296,10 +296,10 @@ def _named_paths(value: Any) -> Iterator[Path]:
                 yield path
     elif isinstance(value, Mapping):
         for item in value.values():
-            yield from _named_paths(item)
+            yield from named_paths(item)
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _named_paths(item)
+            yield from named_paths(item)
 
 
 def load_policy(interface: "PolicyEnvInterface", spec: PolicySpec, device: str = "cpu") -> "MultiAgentPolicy":

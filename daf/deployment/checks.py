@@ -11,6 +11,7 @@ from daf.bridge.jail import FILES, NETWORK, PROCESSES, WALLS
 from daf.deployment.metadata import BundleMetric
 from daf.deployment.trials import Trial
 from daf.results import ResultTable
+from daf.visualization.text import NO_VALUE
 
 Status = Literal["passed", "warning", "failed"]
 JUNCTIONS_HELD, HEALTH, ACTIONS, NOOP_ACTIONS = "cogs/aligned.junction.held", "hp.amount", "action.", "action.noop."
@@ -71,7 +72,7 @@ def play_check(episodes: Sequence[PlayedEpisode]) -> Check:
     failed = [episode for episode in episodes if episode.error_kind is not None]
     if not failed:
         steps = sum(episode.steps or 0 for episode in episodes)
-        return Check(name="plays", status="passed", why=f"{len(episodes)} episodes, {steps:,} steps")
+        return Check(name="plays", status="passed", why=f"{_episodes(len(episodes))}, {steps:,} steps")
     first = failed[0]
     count = f"{len(failed)} of {len(episodes)} episodes failed; " if len(episodes) > 1 else ""
     return Check(name="plays", status="failed", why=f"{count}{first.label}: {first.error_kind}: {first.error}")
@@ -258,8 +259,6 @@ def _match_rows(trial: Trial) -> Iterator[tuple[str, ...]]:
 
 
 def _number(value: float | None) -> str:
-    from daf.visualization.text import NO_VALUE
-
     return NO_VALUE if value is None else f"{value:.4g}"
 
 

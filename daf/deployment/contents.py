@@ -12,10 +12,13 @@ from daf.bridge.sources import PolicyParts
 from daf.config.schemas import DAFConfig
 from daf.deployment.metadata import METADATA_FILE
 from daf.errors import DAFConfigError, Problem
+from daf.redaction import redactor
 
 #: Names that every system and both archives take.
 LEGAL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. +@=-]*(/[A-Za-z0-9_][A-Za-z0-9_. +@=-]*)*")
 LONGEST_NAME = 200
+#: Larger files are weights, not texts.
+MOST_SEARCHED = 2**22
 FILES, ROOTS = "deployment.files", "deployment.roots"
 
 
@@ -90,7 +93,7 @@ def _why_not(name: str, path: Path, others: Mapping[str, Path]) -> str | None:
         return f"{path} is a link; name the file that it leads to."
     if not stat.S_ISREG(mode):
         return f"{path} is no regular file."
-    return _why_no_name(name, path) or _why_no_room(name, path, others)
+    return _why_no_name(name, path) or _why_no_room(name, path, others) or _why_secret(path)
 
 
 def _why_no_name(name: str, path: Path) -> str | None:
@@ -101,6 +104,16 @@ def _why_no_name(name: str, path: Path) -> str | None:
         return f"{path} would be {name} in the bundle, which DAF writes itself."
     if not LEGAL_NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         return f"{name!r} is no name for every system: at most {LONGEST_NAME} letters, digits and _-+=@. please."
+    return None
+
+
+def _why_secret(path: Path) -> str | None:
+    """A bundle goes to others, and a secret in it with it."""
+    if path.stat().st_size > MOST_SEARCHED:
+        return None
+    content = path.read_bytes()
+    if any(secret.encode() in content for secret in redactor().secrets):
+        return f"{path} holds a secret: one that the environment or the config of this process names. Take it out."
     return None
 
 

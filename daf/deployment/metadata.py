@@ -24,7 +24,8 @@ class BundleMetric(_Part):
 
     Attributes:
         name: as `objective.metric` has it, such as ``reward`` or ``game/cogs/aligned.junction.held``.
-        mission: full name of the mission.
+        mission: full name of the mission, variants included.
+        mission_digest: SHA-256 of its whole configuration, length and agents included; None: nobody noted it.
         mean: over `seeds`, one episode each.
         low: lower end of the interval, or None for a single episode.
         high: upper end of the interval.
@@ -34,6 +35,7 @@ class BundleMetric(_Part):
 
     name: str
     mission: str
+    mission_digest: Digest | None = None
     mean: float
     low: float | None
     high: float | None

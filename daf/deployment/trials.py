@@ -4,15 +4,17 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 
 from daf.bridge.bundles import SPEC_FILE
 from daf.bridge.isolated import NOOP, IsolatedEpisode, IsolatedJob, IsolatedPolicy, PlayedEpisode, play_isolated
-from daf.bridge.jail import GIB, WALLS
+from daf.bridge.jail import GIB, WALLS, Jailed
 from daf.bridge.mission_names import is_mission_file
 from daf.bridge.missions import agent_count, max_steps
 from daf.bridge.sources import policy_files
@@ -80,7 +82,7 @@ def play_trial(config: DAFConfig, folder: Path, *, trusted: bool) -> Trial:
             mission=mission,
             policies=policies,
             episodes=(*episodes, *(episode for episode, _ in splits), *noops),
-            latency_ms=int(config.deployment.latency_ms),
+            latency_ms=ceil(config.deployment.latency_ms),
             trusted=trusted,
         )
         played, walls, peak = _play(job, 1 if smoke else _workers(config), int(config.deployment.memory_gib * GIB))
@@ -130,10 +132,17 @@ def _splits(
 def _play(job: IsolatedJob, jails: int, memory_bytes: int) -> tuple[list[PlayedEpisode], frozenset[str], int]:
     """Plays the episodes, dealt out to several jails that work side by side."""
     shares = [job.episodes[start::jails] for start in range(min(jails, len(job.episodes)))]
+    stop = threading.Event()
+
+    def play(share: tuple[IsolatedEpisode, ...]) -> tuple[list[PlayedEpisode], Jailed]:
+        return play_isolated(replace(job, episodes=share), memory_bytes=memory_bytes, stop=stop)
+
     with ThreadPoolExecutor(len(shares)) as threads:
-        played = list(
-            threads.map(lambda share: play_isolated(replace(job, episodes=share), memory_bytes=memory_bytes), shares)
-        )
+        try:
+            played = list(threads.map(play, shares))
+        except BaseException:  # Ctrl-C reaches this thread only
+            stop.set()
+            raise
     order = {episode.label: position for position, episode in enumerate(job.episodes)}
     episodes = sorted((e for found, _ in played for e in found), key=lambda episode: order[episode.label])
     walls = frozenset(WALLS).intersection(*(jail.walls for _, jail in played))

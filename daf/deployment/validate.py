@@ -3,11 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import isclose
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from daf.bridge.bundles import Bundle, BundleError, read_bundle, read_member, unpacked
 from daf.bridge.catalogue import catalogue
+from daf.bridge.missions import build_mission
 from daf.config.schemas import DAFConfig, DAFPolicyConfig
 from daf.deployment.asked import asked_bundle
 from daf.deployment.checks import Check, Recorded, checks_table, figures, matches_table, trial_checks
@@ -21,7 +24,9 @@ from daf.results import ResultTable
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
 
-REWARD = "reward"
+REWARD, LENGTH = "reward", "steps"
+#: Episodes of the same mission differ no more in length, where they end before its last step.
+SAME_LENGTH = 0.2
 #: What Python loads as code from a folder that is on its path, as CoGames puts a bundle's.
 CODE = (".py", ".pyc", ".so", ".pyd", ".pth")
 
@@ -83,7 +88,7 @@ def daf_validate_deployment(config: DAFConfig, tracker: Tracker) -> ValidationRe
             latency_ms=deployment.latency_ms,
             level=config.level,
             smoke=deployment.validation == "smoke",
-            recorded=_recorded(config, metadata),
+            recorded=_recorded(config, metadata, trial),
         ),
     )
     return _judged(config, tracker, path, digest, metadata, trial, checks)
@@ -122,30 +127,20 @@ def _is_trusted(config: DAFConfig, digest: str) -> bool:
     return config.deployment.bundle is None or policy.trust or digest in policy.trusted or was_packed_here(digest)
 
 
-def _recorded(config: DAFConfig, metadata: BundleMetadata | None) -> Recorded:
-    """The bundle's own score, where it can be compared with whole episodes of the configured mission."""
+def _recorded(config: DAFConfig, metadata: BundleMetadata | None, trial: Trial) -> Recorded:
+    """The bundle's own score, where it was measured on whole episodes of the configured mission."""
     if metadata is None:
         return Recorded(why_not=f"it has no {METADATA_FILE}")
     if config.deployment.validation == "smoke":
         return Recorded(why_not="a few steps are no score; deployment.validation=qualifying plays whole episodes")
-    found = [m for m in metadata.metrics if m.name == REWARD and m.mission == config.mission.name]
-    if not found:
-        return Recorded(why_not=f"it records no {REWARD} on {config.mission.name}")
-    if other := _other_mission(config, metadata):
-        return Recorded(why_not=f"its score was measured with another {other}")
-    return Recorded(metric=found[0])
-
-
-def _other_mission(config: DAFConfig, metadata: BundleMetadata) -> str:
-    """The first key of the mission that was another when the score was measured; empty where none was."""
-    for group in ("mission", "variant"):
-        now = json.loads(json.dumps(getattr(config, group).model_dump(mode="json")))
-        then = metadata.config.get(group)
-        if isinstance(then, dict):
-            for key, value in now.items():
-                if key in then and then[key] != value:
-                    return f"{group}.{key}"
-    return ""
+    mission = build_mission(config.mission_spec())[0]
+    found = {metric.name: metric for metric in metadata.metrics if metric.mission == mission}
+    if REWARD not in found:
+        return Recorded(why_not=f"it records no {REWARD} on {mission}")
+    steps = fmean([episode.steps or 0 for episode in trial.self_play])
+    if LENGTH in found and not isclose(found[LENGTH].mean, steps, rel_tol=SAME_LENGTH):
+        return Recorded(why_not=f"its score is of episodes of {found[LENGTH].mean:g} steps, and these have {steps:g}")
+    return Recorded(metric=found[REWARD])
 
 
 def _judged(

@@ -20,6 +20,17 @@ from daf.tracking.tracker import Tracker
 
 # Workers take about five seconds to import what they need; one process plays this much in ten to twenty.
 AGENT_STEPS_WORTH_WORKERS = 100_000
+#: Folder of the records, beneath a run's output folder and among its artifacts.
+EVALUATION = "evaluation"
+#: Which policies a run evaluated, so that what was measured of one can be found.
+EVALUATED_TAG = "daf.evaluated"
+#: MLflow takes tags of some thousand characters.
+MOST_TAGGED = 100
+
+
+def evaluated(policy_digest: str) -> str:
+    """How `EVALUATED_TAG` names a policy."""
+    return policy_digest[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,19 @@ import numpy as np
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.config.sections import OF_TRIALS
+from daf.episodes.kept import RECORDS
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
-from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
+from daf.episodes.played import (
+    EVALUATED_TAG,
+    EVALUATION,
+    MOST_TAGGED,
+    evaluated,
+    failure_notes,
+    log_episodes,
+    play_with_progress,
+    timeout_notes,
+)
 from daf.errors import DAFError
 from daf.evaluation.recording import daf_record_replays
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
@@ -172,15 +182,17 @@ def _record_replays(
 
 def _log(played: _Played, tracker: Tracker) -> Path:
     """Keeps records, failures and means with the run; returns where the records are."""
-    log_episodes(tracker, "evaluation", played.records, played.failures)
-    tracker.log_text(episodes_csv(played.records), "evaluation/episodes.csv")
+    log_episodes(tracker, EVALUATION, played.records, played.failures)
+    tracker.log_text(episodes_csv(played.records), f"{EVALUATION}/episodes.csv")
+    digests = dict.fromkeys(digest for record in played.records for digest in record.policy_digests)
+    tracker.set_tags({EVALUATED_TAG: " ".join(map(evaluated, list(digests)[:MOST_TAGGED]))})
     tracker.log_metrics(
         {
             metric_name("evaluation/reward", policy, mission): fmean(rewards)
             for policy, mission, rewards in played.cells()
         }
     )
-    return tracker.output_dir / "evaluation" / "episodes.jsonl"
+    return tracker.output_dir / EVALUATION / RECORDS
 
 
 EVALUATE = Task(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from daf.config.compose import compose_unchecked, daf_load_config, validate
 from daf.config.explain import explain_validation
 from daf.config.override_syntax import override_text
+from daf.config.references import Memory, remembering
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 from daf.sweeps.space import Compose, is_group
@@ -24,6 +25,7 @@ def compose_overrides(fixed: Sequence[str], config_dir: Path, config_name: str) 
     Hydra takes half a second for a composition, so it is asked once for every choice of groups; values are then set as
     it would set them.
     """
+    memory: Memory = {}  # all trials are about the same policies
 
     @lru_cache(maxsize=64)
     def with_groups(groups: tuple[str, ...]) -> DictConfig:
@@ -40,7 +42,8 @@ def compose_overrides(fixed: Sequence[str], config_dir: Path, config_name: str) 
             # What does not fit is explained best where the whole command line is known.
             overrides = [*fixed, *(override_text(key, value) for key, value in assignments.items())]
             return daf_load_config(overrides=overrides, config_dir=config_dir, config_name=config_name)
-        return validate(composed)
+        with remembering(memory):
+            return validate(composed)
 
     return compose
 

@@ -1,11 +1,13 @@
 """Where runs are kept: the tracking store's address, and how it is opened."""
 
-import logging
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daf.config.tracking_address import VARIABLE as VARIABLE
+from daf.config.tracking_address import address_key, mlflow_client
+from daf.config.tracking_address import is_run_id as is_run_id
+from daf.config.tracking_address import project_dir as project_dir
+from daf.config.tracking_address import tracking_uri as tracking_uri
 from daf.errors import DAFConfigError, Problem
 from daf.execution.interrupts import interrupt_deferred
 from daf.redaction import redactor
@@ -24,36 +26,7 @@ from daf.tracking.names import folder_name
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-#: Where MLflow's other tools look for the address.
-VARIABLE = "MLFLOW_TRACKING_URI"
-SQLITE = "sqlite:///"
 LOCK = ".daf-store.lock"
-QUIET = {
-    "mlflow": logging.WARNING,
-    "mlflow.store.db.utils": logging.CRITICAL,
-    "alembic": logging.WARNING,
-    "sqlalchemy.pool": logging.CRITICAL,
-    "urllib3.connectionpool": logging.ERROR,
-}
-
-
-def project_dir() -> Path:
-    """The checkout that this package lies in, or the working directory where it is installed as a package."""
-    checkout = Path(__file__).parents[2]
-    return checkout if (checkout / "mlruns" / ".gitignore").is_file() else Path.cwd()
-
-
-def tracking_uri(uri: str | None) -> str:
-    """The configured address, else that of ``MLFLOW_TRACKING_URI``, else the embedded SQLite store; files absolute."""
-    address = uri or os.environ.get(VARIABLE) or f"sqlite:///{project_dir() / 'mlruns' / 'mlflow.db'}"
-    path, slashes = address.removeprefix(SQLITE), address.startswith(SQLITE)
-    is_relative = slashes and path and not path.startswith(("/", ":", "?", "file:"))
-    return f"{SQLITE}{Path.cwd() / path}" if is_relative else address
-
-
-def address_key(uri: str | None) -> str:
-    """Where the address comes from: the config's key, or the environment's variable."""
-    return VARIABLE if not uri and os.environ.get(VARIABLE) else "tracking.uri"
 
 
 def ui_command(uri: str | None) -> str:
@@ -70,7 +43,7 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
         address = tracking_uri(uri)
         if address.startswith("http"):
             check_address(address, experiment)
-            within(ANSWER_S, lambda: _experiment_of(_client(address), experiment))
+            within(ANSWER_S, lambda: _experiment_of(mlflow_client(address), experiment))
         else:
             _check_calmly(address, experiment)
     except WrongAddressError as error:
@@ -133,26 +106,12 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
 
 
 def _opened(address: str, experiment: str, folder: Path | None) -> tuple["MlflowClient", str]:
-    client = _client(address)
+    client = mlflow_client(address)
     found = _experiment_of(client, experiment)
     if found is not None:
         return client, found
     artifacts = (folder / "artifacts" / folder_name(experiment)).as_uri() if folder else None
     return client, str(client.create_experiment(experiment, artifact_location=artifacts))
-
-
-def _client(address: str) -> "MlflowClient":
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    # By default a server that is not there is waited for during minutes at every call. The tracker retries itself.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
-    from mlflow import MlflowClient
-
-    # Migrations tell the terminal about every table, and what a database or a server refuses is told by the tracker.
-    for name, level in QUIET.items():
-        logging.getLogger(name).setLevel(level)
-    return MlflowClient(address, registry_uri=address)
 
 
 def _experiment_of(client: "MlflowClient", name: str) -> str | None:
@@ -161,8 +120,3 @@ def _experiment_of(client: "MlflowClient", name: str) -> str | None:
     if found is not None and found.lifecycle_stage == "deleted":
         raise deleted_experiment(name)
     return None if found is None else str(found.experiment_id)
-
-
-def is_run_id(text: str) -> bool:
-    """Whether a text has the form of an MLflow run id."""
-    return re.fullmatch(r"[0-9a-f]{32}", text) is not None

@@ -128,6 +128,48 @@ HOSTILE: dict[str, tuple[Callable[[Path], Path], str]] = {
     "data outside": (lambda p: packed(p / "b.zip", {SPEC: spec_text(data_path="../x")}), "data_path"),
     "data missing": (lambda p: packed(p / "b.zip", {SPEC: spec_text(data_path="x")}), "data_path"),
     "setup outside": (lambda p: packed(p / "b.zip", {SPEC: spec_text(setup_script="/tmp/s.py")}), "setup_script"),
+    "null": (lambda p: packed(p / "b.zip", {SPEC: "null"}), "not what CoGames writes"),
+    "a number": (lambda p: packed(p / "b.zip", {SPEC: "3"}), "not what CoGames writes"),
+    "setup missing": (lambda p: packed(p / "b.zip", {SPEC: spec_text(setup_script="x.py")}), "setup_script"),
+    "data on a drive": (lambda p: packed(p / "b.zip", {SPEC: spec_text(data_path="C:/x")}), "data_path"),
+    "drive": (lambda p: packed(p / "b.zip", {SPEC: spec_text(), "C:/out": "x"}), "leads out"),
+    "drive in a tar": (lambda p: packed(p / "b.tar.gz", {SPEC: spec_text(), "c:out": "x"}), "leads out"),
+    "in the middle": (lambda p: packed(p / "b.tar.gz", {SPEC: spec_text(), "a/../../out": "x"}), "leads out"),
+    "folder in a zip": (lambda p: packed(p / "b.zip", {SPEC: spec_text(), "../out/": ""}), "leads out"),
+    "case": (lambda p: packed(p / "b.zip", {SPEC: spec_text(), SPEC.upper(): spec_text("mine.Other")}), "twice"),
+    "composed": (lambda p: packed(p / "b.zip", {SPEC: spec_text(), "\u00e4": "", "a\u0308": ""}), "twice"),
+    "twice in a tar": (lambda p: packed(p / "b.tgz", {SPEC: spec_text(), f"./{SPEC}": spec_text("mine.X")}), "twice"),
+    "newline": (lambda p: packed(p / "b.zip", {SPEC: spec_text(), "x\ny": ""}), "cannot be shown"),
+    "escape": (lambda p: packed(p / "b.tar.gz", {SPEC: spec_text(), "\x1b[2J": ""}), "cannot be shown"),
+    "no unicode": (lambda p: packed(p / "b.tar.gz", {SPEC: spec_text(), "\udcff": ""}), "cannot be shown"),
+    "long name": (lambda p: packed(p / "b.zip", {SPEC: spec_text(), "x" * 256: ""}), "too long"),
+    "long path": (lambda p: packed(p / "b.tar.gz", {SPEC: spec_text(), "x/" * 600 + "x": ""}), "too long"),
+    "many folders": (
+        lambda p: packed(p / "b.zip", {f"f{i}/": "" for i in range(bundles.MOST_FILES + 1)}),
+        "more than 10,000 files",
+    ),
+    "encrypted": (lambda p: _patched(_sound(p), b"PK\x01\x02", 8, b"\x01"), "is encrypted"),
+    "other method": (lambda p: _patched(_sound(p), b"PK\x01\x02", 10, b"\x63"), "cannot be read as a bundle"),
+    "other name inside": (lambda p: _patched(_sound(p), b"PK\x03\x04", 30, b"q"), "cannot be read as a bundle"),
+    "other content": (lambda p: _patched(_sound(p), b"PK\x03\x04", 30 + len(SPEC) + 2, b"\xff"), "cannot be read"),
+    "larger than said": (lambda p: _patched(_sound(p), b"PK\x01\x02", 24, b"\x01\0\0\0"), "cannot be read|is no JSON"),
+    "huge as said": (lambda p: _patched(_sound(p), b"PK\x01\x02", 24, b"\xf0\xff\xff\xff"), "would grow"),
+    "half a zip": (lambda p: _half(_sound(p)), "cannot be read as a bundle"),
+    "behind": (lambda p: _written(p / "b.zip", _sound(p).read_bytes() + b"junk"), "before or behind"),
+    "before": (lambda p: _written(p / "b.zip", b"#!/bin/sh\n" + _sound(p).read_bytes()), "before or behind"),
+    "behind a tar": (
+        lambda p: _written(p / "b.tgz", packed(p / "b.tgz", {SPEC: spec_text()}).read_bytes() + b"junk"),
+        "cannot be read as a bundle",
+    ),
+    "pipe in a tar": (lambda p: tar_entry(p / "b.tar.gz", tarfile.FIFOTYPE), "link or a device"),
+    "disk in a tar": (lambda p: tar_entry(p / "b.tar.gz", tarfile.BLKTYPE), "link or a device"),
+    "holes": (
+        lambda p: pax_entry(p / "b.tar.gz", {"GNU.sparse.size": "99999999", "GNU.sparse.map": "0,512"}),
+        "link or a",
+    ),
+    "renamed in a header": (lambda p: pax_entry(p / "b.tar.gz", {"path": "../../out"}), "leads out"),
+    "larger in a header": (lambda p: pax_entry(p / "b.tar.gz", {"size": str(2**60)}), "not as large as it says"),
+    "a file and a folder": (lambda p: packed(p / "b.tar.gz", {SPEC: spec_text(), f"{SPEC}/x": ""}), "twice"),
     "folder, data outside": (lambda p: _folder(p, spec_text(data_path="../marker")), "data_path"),
     "folder, data linked": (lambda p: _linked(_folder(p, spec_text(data_path="x"))), "data_path"),
 }
@@ -140,6 +182,32 @@ def _written(path: Path, content: bytes) -> Path:
 
 def _half(path: Path) -> Path:
     return _written(path, path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _sound(folder: Path) -> Path:
+    """A sound zip, not compressed, with the spec alone."""
+    with zipfile.ZipFile(folder / "b.zip", "w") as archive:
+        archive.writestr(SPEC, spec_text())
+    return folder / "b.zip"
+
+
+def _patched(path: Path, mark: bytes, offset: int, value: bytes) -> Path:
+    """Writes over some bytes behind a header."""
+    content = bytearray(path.read_bytes())
+    at = content.index(mark) + offset
+    content[at : at + len(value)] = value
+    return _written(path, bytes(content))
+
+
+def pax_entry(path: Path, headers: dict[str, str]) -> Path:
+    """A tar with an entry that a header of its own says something else about."""
+    with tarfile.open(path, "w:gz", format=tarfile.PAX_FORMAT) as tar:
+        for name, data in ((SPEC, spec_text().encode()), ("data", b"x" * 512)):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            entry.pax_headers = headers if name == "data" else {}
+            tar.addfile(entry, io.BytesIO(data))
+    return path
 
 
 def _folder(parent: Path, spec: str) -> Path:

@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -200,3 +201,18 @@ def test_it_does_not_end_its_warden(walls: frozenset[str]) -> None:
 def test_a_command_that_is_not_there_is_told() -> None:
     found = run_jailed(["/no/such/program"], LIMITS)
     assert found.returncode == 125 and "could not be furnished" in found.errors
+
+
+def test_another_thread_can_end_it() -> None:
+    stop = threading.Event()
+    threading.Timer(1, stop.set).start()
+    started = time.monotonic()
+    mark = f"daf-test-{uuid.uuid4().hex}"
+    found = run_jailed([sys.executable, "-S", "-c", "import time; time.sleep(60)", mark], LIMITS, stop=stop)
+    assert found.returncode is None and time.monotonic() - started < 15
+    for _ in range(50):
+        left = [p for p in psutil.process_iter(["cmdline"]) if mark in (p.info["cmdline"] or [])]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left

@@ -4,10 +4,11 @@ Defaults live in `conf/`. Only what a user writes item by item, where no YAML of
 here: a policy in a list, a swept parameter, a part of an ablation.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import StringConstraints, model_validator
+from pydantic import ModelWrapValidatorHandler, StringConstraints, model_validator
 
+from daf.config.references import Stores, looking_in
 from daf.config.schemas.comparison import (
     DAFAblationConfig,
     DAFAnalysisConfig,
@@ -102,6 +103,12 @@ class DAFConfig(Schema):
     device: Device
     output_dir: Text
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _references_lead_to_its_own_stores(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        with looking_in(Stores(_text_at(data, "tracking", "uri"), _text_at(data, "deployment", "url"))):
+            return handler(data)
+
     @model_validator(mode="before")
     @classmethod
     def _secrets_are_known(cls, data: Any) -> Any:
@@ -144,6 +151,13 @@ class DAFConfig(Schema):
             difficulty=self.mission.difficulty,
             without_rewards=self.variant.without_rewards,
         )
+
+
+def _text_at(data: Any, section: str, key: str) -> str | None:
+    """A text in a config that is not validated yet."""
+    found = data.get(section) if isinstance(data, dict) else None
+    value = found.get(key) if isinstance(found, dict) else getattr(found, key, None)
+    return value if isinstance(value, str) and value else None
 
 
 def _trusting(node: Any, policy: DAFPolicyConfig) -> Any:

@@ -7,11 +7,20 @@ from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from daf.bridge.bundles import exists, is_bundle, read_bundle
 from daf.bridge.catalogue import catalogue
 from daf.config.names import policy_class_path
+from daf.config.references import FORMS, is_reference, local
 from daf.config.schemas.values import Schema, Text
 from daf.records import PolicySpec
 from daf.redaction import redactor
@@ -33,6 +42,16 @@ class DAFPolicyConfig(Schema):
     init_kwargs: dict[str, Any] = Field(default_factory=dict)
     trust: bool = False
     trusted: tuple[Digest, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _weights_are_here(cls, data: Any) -> Any:
+        """Brings weights that are named by where they are kept."""
+        weights = data.get("weights") if isinstance(data, dict) else None
+        if not isinstance(weights, str) or not is_reference(weights) or exists(Path(weights)):
+            return data
+        found = local(weights)
+        return {**data, "weights": str(found.path), "name": data.get("name") or found.name}
 
     @field_validator("class_path")
     @classmethod
@@ -67,6 +86,10 @@ def policy_from_text(item: object) -> object:
     whatever is in its name. Unlike in CoGames, ``kw.`` values are read as YAML, so that a number is a number, and
     ``proportion=`` has no effect, since a policy plays alone or in the teams of its task.
 
+    Beside these DAF takes what `daf.config.references` brings here: an MLflow run id, a registered model
+    (``models:/name@champion``, ``models:/name/3``) and a deployed version (``daf+https://host/name@1.0.0``, or
+    ``deployed:name@1.0.0`` for the server of `deployment.url`), each with ``,name=...`` behind it if need be.
+
     Raises:
         ValueError: the text has none of these forms, or the bundle is not sound.
     """
@@ -78,6 +101,11 @@ def policy_from_text(item: object) -> object:
     if _is_path(text):
         return _policy_from_path(Path(text).expanduser())
     address, separator, rest = text.partition(",")
+    if is_reference(address):
+        found = local(address)
+        return {"class_path": found.class_path, "weights": str(found.path), "name": found.name} | _fields(
+            rest, allowed={"name"}
+        )
     if address.startswith("metta://"):  # a comma may be part of its query
         address, separator, rest = text.partition(",proportion=")
         rest = f"proportion={rest}" if separator else ""
@@ -152,7 +180,9 @@ def _policy_from_address(address: str) -> dict[str, Any]:
         policy = _policy_from_path(Path(place).expanduser())
     else:
         known = "; download it and give its path" if parts.scheme in ELSEWHERE else ""
-        raise ValueError(f"{address!r} is no address that DAF reads{known}. It reads metta://policy/, mock://, file://")
+        raise ValueError(
+            f"{address!r} is no address that DAF reads{known}. It reads metta://policy/, mock://, file://, {FORMS}"
+        )
     if not policy["class_path"]:
         raise ValueError(f"{address!r} names no class")
     return {**policy, "init_kwargs": arguments} if arguments else policy
