@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from daf.config import DAFConfig, daf_load_config
@@ -26,9 +27,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+#: Made once: httpx makes one for every client, which costs more than all the requests of these tests, none encrypted.
+_tls_context = functools.cache(httpx.create_ssl_context)
+
+
 @pytest.fixture
-def season_server(home: Path) -> Iterator[SeasonServer]:
+def season_server(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SeasonServer]:
     """A server that is its own login server, on loopback."""
+    monkeypatch.setattr("httpx._transports.default.create_ssl_context", lambda **_: _tls_context())
     with serving(SeasonServer()) as server:
         yield server
 
