@@ -3,10 +3,12 @@
 import importlib.machinery
 import importlib.util
 import os
+import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from types import ModuleType
 
@@ -76,6 +78,17 @@ def test_every_task_meets_every_fault(chaos: ModuleType) -> None:
         fault = f"driver {number.name.removeprefix('SIG')}"
         assert fault in chaos.FAULTS
         assert chaos._codes(fault) == {0, -9 if number == signal.SIGKILL else 128 + number}
+
+
+def test_every_secret_is_planted_and_found_where_it_should_not_be(chaos: ModuleType, tmp_path: Path) -> None:
+    place = chaos.Place(tmp_path, tmp_path / "output", "case")
+    variables = chaos._plant(place, 60, random.Random(0))
+    planted = (tmp_path / "conf" / "experiment" / "planted.yaml").read_text() + str(variables)
+    assert all(f"{chaos.PLANTED}-{number}-" in planted for number in range(60))
+    assert chaos._leaks(place) == []
+    (tmp_path / "mlflow.db").write_bytes(b"..." + next(iter(variables.values())).encode())
+    (tmp_path / "replay.json.z").write_bytes(zlib.compress(next(iter(variables.values())).encode()))
+    assert len(chaos._leaks(place)) == 2
 
 
 @pytest.mark.slow
