@@ -34,7 +34,9 @@ def test_it_finds_what_it_looks_for(chaos: ModuleType, tmp_path: Path) -> None:
         connection.execute("create table runs (run_uuid text, name text, status text, lifecycle_stage text)")
         connection.execute("insert into runs values ('a', 'A', 'RUNNING', 'active'), ('b', 'B', 'FINISHED', 'active')")
         connection.execute("create table metrics (run_uuid text, key text, step int, timestamp int)")
-        connection.execute("insert into metrics values ('b', 'x', 1, 1), ('b', 'x', 1, 2), ('b', 'x', 2, 1)")
+        connection.execute("insert into runs values ('c', 'sweep mine', 'FINISHED', 'deleted')")
+        rows = "('b', 'x', 1, 1), ('b', 'x', 1, 2), ('b', 'x', 2, 1), ('c', 'x', 1, 1), ('c', 'x', 1, 2)"
+        connection.execute(f"insert into metrics values {rows}")
     (tmp_path / "half.partial").touch()
     (place.temporary / "forgotten").touch()
     record = tmp_path / "cache" / "daf" / "episodes" / "ab" / "abc.json"
