@@ -61,8 +61,12 @@ def guard_logs() -> None:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Blanks secrets in log records, and in what this process writes to standard output and error."""
-    before = sys.stdout, sys.stderr, logging.getLogRecordFactory()
+    """Blanks secrets in log records, and in what this process writes to standard output and error.
+
+    A log file that takes no more, as on a full disk, is no reason for a traceback with every line.
+    """
+    before = sys.stdout, sys.stderr, logging.getLogRecordFactory(), logging.raiseExceptions
+    logging.raiseExceptions = False
     sys.stdout, sys.stderr = redacted(sys.stdout), redacted(sys.stderr)
     guard_logs()
     try:
@@ -70,3 +74,4 @@ def guarded() -> Iterator[None]:
     finally:
         sys.stdout, sys.stderr = before[:2]
         logging.setLogRecordFactory(before[2])
+        logging.raiseExceptions = before[3]

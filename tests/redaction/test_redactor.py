@@ -1,5 +1,6 @@
 """What tells that something is a secret, and what becomes of it."""
 
+import contextlib
 import io
 import json
 import logging
@@ -241,3 +242,18 @@ def test_logs_and_streams_pass_a_gate(caplog: pytest.LogCaptureFixture, capsys: 
     stream = io.StringIO()
     print("token=abc", file=redacted(stream))
     assert stream.getvalue() == "token=***\n"
+
+
+def test_a_log_that_takes_no_more_prints_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    full = logging.FileHandler("/dev/full")
+    log = logging.getLogger("full")
+    log.addHandler(full)
+    try:
+        with guarded():
+            log.warning("told")
+    finally:
+        log.removeHandler(full)
+        with contextlib.suppress(OSError):
+            full.close()
+    assert capsys.readouterr().err == ""
+    assert logging.raiseExceptions
