@@ -46,7 +46,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_contributions_and_interactions_by_hand() -> None:
     """With both parts 10, without a 7, without b 6, without both 5: b gives 4, a gives 3, together 5, not 7."""
     noise = np.random.default_rng(0).normal(0, 3, (1, 12))
-    values = {(): 10 + noise, ("a",): 7 + noise, ("b",): 6 + noise, ("a", "b"): 5 + noise}
+    one, two = np.tile([0.1, -0.1, -0.1, 0.1], 3), np.tile([0.1, 0.1, -0.1, -0.1], 3)  # without them nothing varies
+    values = {(): 10 + noise, ("a",): 7 + noise + one, ("b",): 6 + noise + two, ("a", "b"): 5 + noise}
     result = contributions(values, ["a", "b"], level=0.95, metric="reward")
     parts, pairs = contribution_tables(result)
     assert [effect.name for effect in result.parts] == ["b", "a"]
