@@ -173,18 +173,16 @@ def test_a_changed_file_is_not_given_out(target: RegistryTarget, tmp_path: Path)
         target.fetch("1.0.0", tmp_path / "back")
 
 
-def test_the_alias_plays_from_python(target: RegistryTarget, store: str, tmp_path: Path) -> None:
+def test_the_alias_plays_from_python(
+    target: RegistryTarget, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deploy(target, made_bundle(tmp_path, policy="random"))
-    before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-    try:
-        mlflow.set_tracking_uri(store)
-        mlflow.set_registry_uri(store)
-        model = mlflow.pyfunc.load_model("models:/pol@champion")
-        rows = pd.DataFrame({"mission": "cogsguard_arena.basic", "seed": [3, 4], "cogs": 2, "max_steps": 10})
-        played = model.predict(rows)
-    finally:
-        mlflow.set_tracking_uri(before[0])
-        mlflow.set_registry_uri(before[1])
+    # MLflow's own functions to set them would outlive the test.
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, store)
+    model = mlflow.pyfunc.load_model("models:/pol@champion")
+    rows = pd.DataFrame({"mission": "cogsguard_arena.basic", "seed": [3, 4], "cogs": 2, "max_steps": 10})
+    played = model.predict(rows)
     assert list(played["seed"]) == [3, 4]
     assert list(played["steps"]) == [10, 10]
     assert played["reward"].notna().all()
