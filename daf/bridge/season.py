@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_exponential
 
 from daf.bridge.imports import contained
-from daf.bridge.trust import is_loopback, is_readable_underway
+from daf.bridge.trust import is_here, is_readable_underway
 from daf.errors import DAFError, first_line
 from daf.redaction import guard_logs, redactor
 
@@ -189,7 +189,7 @@ class _Client(TournamentServerClient):  # type: ignore[misc]
         super().__init__(server, token, login_server)
         self._http_client.close()
         # A token follows no redirect, and on this machine it goes through no proxy, which would get it unencrypted.
-        own = is_loopback(httpx.URL(server))
+        own = is_here(httpx.URL(server))
         self._http_client: httpx.Client = httpx.Client(
             base_url=server, timeout=timeout_s, follow_redirects=False, trust_env=not own
         )

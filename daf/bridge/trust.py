@@ -1,7 +1,8 @@
 """Where a token may go, and what may be sent without encryption."""
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
+
+from daf.hosts import is_loopback
 
 if TYPE_CHECKING:
     import httpx
@@ -38,18 +39,14 @@ def host_of(url: "httpx.URL") -> str:
     return url.host.lower().rstrip(".")
 
 
-def is_loopback(url: "httpx.URL") -> bool:
+def is_here(url: "httpx.URL") -> bool:
     """Whether it never leaves this machine."""
-    host = host_of(url)
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(host_of(url))
 
 
 def is_readable_underway(url: "httpx.URL") -> bool:
     """Whether what is sent there could be read by others."""
-    return url.scheme != "https" and not is_loopback(url)
+    return url.scheme != "https" and not is_here(url)
 
 
 def why_untrusted(server: str, login_server: str, trust: bool) -> str | None:

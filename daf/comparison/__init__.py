@@ -5,7 +5,7 @@ from daf.comparison.algorithms import AlgorithmComparisonResult
 from daf.comparison.benchmark_suite import BenchmarkResult, daf_benchmark_suite
 from daf.comparison.checkpoints import weights_notes
 from daf.comparison.compare import PolicyComparisonResult, daf_compare_policies
-from daf.comparison.paired import incomplete_notes, paired_scores
+from daf.comparison.paired import incomplete_notes, paired_scores, score_range
 from daf.comparison.power import PowerResult, daf_required_episodes
 from daf.comparison.publish import daf_publish_comparison
 from daf.comparison.tournament import TournamentResult, daf_run_tournament
@@ -30,5 +30,6 @@ __all__ = [
     "daf_run_tournament",
     "incomplete_notes",
     "paired_scores",
+    "score_range",
     "weights_notes",
 ]

@@ -1,6 +1,5 @@
 """Deployed versions, fetched from a server that keeps the contract of ``docs/deployment.md``."""
 
-import ipaddress
 import json
 import logging
 import os
@@ -12,6 +11,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from daf.errors import first_line
+from daf.hosts import is_loopback
 from daf.redaction import redactor
 
 #: The variable with the token for the server of `deployment.url`.
@@ -51,7 +51,7 @@ class PolicyServer:
             raise ValueError(f"{url!r} is no address of a server")
         if parts.username or parts.password:
             raise ValueError(f"the address holds a user or a password; put a token into the variable {TOKEN} instead")
-        self._is_here = _is_loopback(parts.hostname)
+        self._is_here = is_loopback(parts.hostname)
         if parts.scheme == "http" and not self._is_here:
             raise ValueError(f"{parts.hostname} is asked over plain HTTP, which anybody on the way can read; use https")
         self._url = url.rstrip("/")
@@ -126,10 +126,3 @@ class PolicyServer:
             raise _PassingError(f"{self._url} answers {status}")
         hint = f". Put the token that it wants into the variable {TOKEN}" if status in (401, 403) else ""
         raise ValueError(f"{self._url} answers {status} for {path}{hint}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,13 +1,12 @@
 """What an address of a server says of itself."""
 
-import ipaddress
 import os
 from urllib.parse import urlsplit
 
+from daf.config.policy_server import TOKEN
 from daf.errors import Problem
+from daf.hosts import is_loopback
 from daf.redaction import redactor
-
-TOKEN = "DAF_DEPLOYMENT_TOKEN"
 
 
 def server_of(url: str) -> tuple[str, str, bool]:
@@ -21,16 +20,6 @@ def server_of(url: str) -> tuple[str, str, bool]:
     if parts.query or parts.fragment:
         raise ValueError("there is a ? or # in it")
     return parts.scheme.lower(), parts.hostname or "", bool(parts.username or parts.password)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def deployment_token() -> str | None:

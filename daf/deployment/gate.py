@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from daf.comparison import paired_scores
+from daf.comparison import paired_scores, score_range
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.deployment.choice import open_target
@@ -16,7 +16,7 @@ from daf.deployment.deploy import target_problems
 from daf.deployment.guard_rails import Checked, check_guard_rails, guard_rail_problems
 from daf.deployment.package import packed_policy
 from daf.deployment.rollback import deployed_name, fetched_policy
-from daf.deployment.watching import ENOUGH_ALIKE, is_constant, watched_difference
+from daf.deployment.watching import ENOUGH_ALIKE, Ends, is_constant, watched_difference
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
@@ -106,17 +106,19 @@ def daf_gate_policy(config: DAFConfig, tracker: Tracker) -> GateResult:
     )
 
 
-def judge(new: ArrayLike, champion: ArrayLike, *, margin: float, level: float, last: bool = False) -> Judgement:
+def judge(
+    new: ArrayLike, champion: ArrayLike, *, margin: float, level: float, last: bool = False, ends: Ends = None
+) -> Judgement:
     """Whether the new policy's mean is lower by at most `margin`, on what was played so far; (M, E) scores each.
 
     It may be asked after every round: the chance of ever calling a policy ``as good`` whose mean is lower by more, or
     ``worse`` whose mean is not, is at most 1 - `level`. A difference that has not varied at all decides when the `last`
-    round is played, if that was the same in `ENOUGH_ALIKE` episodes.
+    round is played, if that was the same in `ENOUGH_ALIKE` episodes and nobody knows the `ends` of scores.
     """
-    difference = watched_difference(new, champion, level=level)
+    difference = watched_difference(new, champion, level=level, ends=ends)
     apart = np.asarray(new, dtype=float) - np.asarray(champion, dtype=float)
     low, high = (difference.interval.low, difference.interval.high) if difference.interval else (-np.inf, np.inf)
-    if last and apart.shape[1] >= ENOUGH_ALIKE and is_constant(apart):
+    if last and ends is None and apart.shape[1] >= ENOUGH_ALIKE and is_constant(apart):
         low = high = difference.value
     if low >= -margin:
         return Judgement("as good", difference)
@@ -146,7 +148,8 @@ def _play(
         new, champion = scores.values
         last = first + count == config.comparison.max_episodes
         margin, level = config.deployment.margin, config.comparison.level
-        judgement = judge(new, champion, margin=margin, level=level, last=last)
+        ends = score_range(config.comparison.metric, config.comparison.range, scores.values, played.records)
+        judgement = judge(new, champion, margin=margin, level=level, last=last, ends=ends)
         tracker.log_metrics({"gate/difference": judgement.difference.value}, step=first + count)
         if judgement.decision != "undecided" or played.failures:
             break

@@ -21,12 +21,13 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from daf.deployment.addresses import TOKEN, is_loopback
+from daf.config.policy_server import TOKEN
 from daf.deployment.metadata import BundleMetadata
 from daf.deployment.moves import Kind, Move, Use, version_key
 from daf.deployment.targets import check_same, moved_meanwhile
 from daf.errors import DAFError, first_line
 from daf.files import PARTIAL
+from daf.hosts import is_loopback
 from daf.redaction import redactor
 
 log = logging.getLogger(__name__)

@@ -7,8 +7,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from daf.bridge.missions import mission_digest
-from daf.comparison import paired_scores
+from daf.comparison import paired_scores, score_range
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.deployment.choice import open_target
@@ -19,7 +21,7 @@ from daf.deployment.results import DeploymentResult
 from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
 from daf.deployment.targets import file_sha256
-from daf.deployment.watching import ENOUGH_ALIKE, is_constant, is_rounding, watched_difference
+from daf.deployment.watching import ENOUGH_ALIKE, Ends, is_constant, is_rounding, watched_difference
 from daf.episodes.plans import plan_episodes
 from daf.episodes.played import Played, failure_notes, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -103,7 +105,9 @@ def daf_monitor_deployment(config: DAFConfig, tracker: Tracker) -> MonitoringRes
     what = f"{target.name} {version}"
     recorded = recorded_score(config, read_metadata(bundle), mission_specs(config))
     looked = _look(config, tracker, fetched_policy(config, bundle, what))
-    look = judge(looked.scores, recorded, config.comparison.level)
+    options, series = config.comparison, np.asarray(looked.scores)
+    ends = score_range(options.metric, options.range, series, looked.played.records)
+    look = judge(looked.scores, recorded, options.level, ends)
     _log(tracker, look, len(looked.scores))
     return MonitoringResult(
         tables=(_table(config, what, look, recorded, looked),),
@@ -152,7 +156,7 @@ def _look(config: DAFConfig, tracker: Tracker, policy: PolicySpec) -> _Looked:
     return _Looked(played, found.seeds, [scores[seed] for seed in sorted(scores)], before.looks + 1)
 
 
-def judge(scores: Sequence[float], recorded: Recorded, level: float) -> Look:
+def judge(scores: Sequence[float], recorded: Recorded, level: float, ends: Ends = None) -> Look:
     """Whether a series has dropped below the recorded score, asked after every look.
 
     `scores`: one a seed, the mean over missions, in the order played. Where neither the recorded scores nor those of
@@ -160,11 +164,13 @@ def judge(scores: Sequence[float], recorded: Recorded, level: float) -> Look:
     """
     alpha = (1 - level) / 2
     floor = recorded.at_least(alpha)
-    above = watched_difference([scores], [[floor] * len(scores)], level=1 - alpha)
+    # Nothing is below what cannot be: a bound outside of the range says no more than its end.
+    within = floor if ends is None else min(max(floor, ends[0]), ends[1])
+    above = watched_difference([scores], [[within] * len(scores)], level=1 - alpha, ends=ends)
     interval = above.interval
     if interval:
-        interval = replace(interval, low=interval.low + floor, high=interval.high + floor)
-    mean = replace(above, value=above.value + floor, interval=interval)
+        interval = replace(interval, low=interval.low + within, high=interval.high + within)
+    mean = replace(above, value=above.value + within, interval=interval)
     if is_rounding(recorded.error, floor) and len(scores) >= ENOUGH_ALIKE and is_constant([scores]):
         return Look(mean.value < floor and not is_rounding(floor - mean.value, floor), mean, floor)
     return Look(interval is not None and interval.high < floor, mean, floor)
@@ -183,8 +189,8 @@ def recorded_score(config: DAFConfig, metadata: BundleMetadata, missions: Sequen
     if not found:
         known = ", ".join(dict.fromkeys(each.name for each in metadata.metrics)) or "no metric"
         raise DAFError(
-            f"the bundle of {what} records no {metric}, but {known}, so that nothing can be called a drop. Pack a "
-            "policy from a run that was evaluated, or name another comparison.metric"
+            f"the bundle of {what} records no {metric} (it records {known}), so that nothing can be called a drop."
+            " Pack a policy from a run that was evaluated, or name another comparison.metric"
         )
     keys = {mission_digest(mission): mission.name for mission in missions}
     if missing := [name for key, name in keys.items() if key not in found]:

@@ -8,6 +8,9 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     from daf.statistics import Estimate
 
+#: The lowest and the highest score that there can be, where that is known.
+Ends = tuple[float, float] | None
+
 #: Episodes of a mission after which something is said of scores that have not varied at all.
 ENOUGH_ALIKE = 20
 #: The interval does not depend on it.
@@ -16,19 +19,20 @@ _ANY_MARGIN = 1.0
 _ROUNDING = 1e-9
 
 
-def watched_difference(first: ArrayLike, second: ArrayLike, *, level: float) -> "Estimate":
+def watched_difference(first: ArrayLike, second: ArrayLike, *, level: float, ends: Ends = None) -> "Estimate":
     """Mean difference of two policies' scores, (M, E) each, paired by seed, missions of equal weight.
 
     Its interval is a confidence sequence: the chance that the true difference ever lies outside, at whatever number of
-    episodes somebody looks, is at most 1 - `level`. There is none while the episodes are too few for one, or the
-    difference is the same in each: nothing then says how far an unseen one may lie.
+    episodes somebody looks, is at most 1 - `level`. There is none while the episodes are too few for one, or, unless
+    the lowest and the highest score are known (`ends`), while the difference is the same in each: nothing then says how
+    far an unseen one may lie.
     """
     from daf.statistics import Estimate, sequential_comparison
 
     scores = np.stack([np.asarray(first, dtype=float), np.asarray(second, dtype=float)])
-    if is_constant(scores[0] - scores[1]):
+    if ends is None and is_constant(scores[0] - scores[1]):
         return Estimate(float((scores[0] - scores[1]).mean()))
-    state = sequential_comparison(scores, ("first", "second"), margin=_ANY_MARGIN, level=level)
+    state = sequential_comparison(scores, ("first", "second"), margin=_ANY_MARGIN, level=level, score_range=ends)
     return state.pairs[0].difference
 
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_watched_is_told(base: DAFConfig, look: Look, tracker: Tr
     with pytest.raises(DAFConfigError, match=r"no score on cogsguard_arena\.basic as it is configured here"):
         look(other)
     steps = base.model_copy(update={"comparison": base.comparison.model_copy(update={"metric": "steps"})})
-    with pytest.raises(DAFError, match="records no steps, but reward"):
+    with pytest.raises(DAFError, match=r"records no steps \(it records reward"):
         look(steps)
 
 
