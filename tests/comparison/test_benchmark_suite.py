@@ -99,7 +99,7 @@ def test_an_algorithm_equal_to_the_scripted_ones_scores_one_and_no_gap_is_no_sca
     assert not [scale for scale in flat if scale.usable]
     scales, equal = scales_and_equal(1.5, 40)
     scores = normalise(equal, scales).mean(axis=1)
-    assert len(scores) > 30
+    assert len(scores) > 15  # of 40, each tested among 200 gaps
     assert scores.mean() == pytest.approx(1, abs=0.12)
 
 
