@@ -58,7 +58,7 @@ class Worker:
             return {("a", job.config.evaluation.seed): (self._noise[job.trial] + luck,)}
         first = job.config.evaluation.seed
         return {
-            (mission, first + offset + 2 * more): (_policy(job.trial, seed) + luck,)
+            (mission, first + offset + 2 * more): (_policy(job.trial, seed) + luck + job.trial * (more % 2) / 10,)
             for (mission, offset), luck in EPISODES.items()
             for more in range(self._episodes // 2)
         }
