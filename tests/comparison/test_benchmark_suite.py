@@ -99,7 +99,7 @@ def test_an_algorithm_equal_to_the_scripted_ones_scores_one_and_no_gap_is_no_sca
     assert not [scale for scale in flat if scale.usable]
     scales, equal = scales_and_equal(1.5, 40)
     scores = normalise(equal, scales).mean(axis=1)
-    assert len(scores) > 30
+    assert len(scores) > 15  # of 40, each tested among 200 gaps
     assert scores.mean() == pytest.approx(1, abs=0.12)
 
 
@@ -150,7 +150,7 @@ def test_a_suite_end_to_end(tiny: Load, tracker: Tracker, store: str) -> None:
     assert {row[0] for row in overview.rows} == {"copy", "idle", "dice", "noop (0)", "starter", "miner"}
     assert len(by_mission.rows) == 3
     assert pairs.rows[0][0] == "copy - idle"
-    assert pairs.rows[0][-2:] == (p_text(pair.p_value), "copy is higher")
+    assert pairs.rows[0][-2:] == (p_text(pair.p_value), "not tested")  # the difference is 1 in every episode
     tracker.close("FINISHED")
     client = MlflowClient(store)
     metrics = client.get_run(tracker.run_id).data.metrics

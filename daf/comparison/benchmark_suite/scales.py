@@ -100,8 +100,12 @@ def _effects(gaps: Array, level: float) -> "list[Effect]":
 
 def _doubt(effect: "Effect", best: str, alpha: float, where: str = "") -> str:
     """Why a gap may be chance; empty where it is not, at this two-sided level."""
+    from daf.statistics.significance import CONSTANT
+
     gap, p_value = effect.value.value, effect.p_value
-    if gap > 0 and p_value is not None and p_value <= alpha:
+    # A gap that never varied has no test, and is as good a scale as there can be.
+    constant = p_value is None and effect.note == CONSTANT
+    if gap > 0 and (constant or (p_value is not None and p_value <= alpha)):
         return ""
     found = f"{best} - noop is {number_text(gap, '+')}"
     if gap > 0:
