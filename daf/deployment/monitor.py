@@ -21,7 +21,7 @@ from daf.deployment.results import DeploymentResult
 from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
 from daf.deployment.targets import file_sha256
-from daf.deployment.watching import ENOUGH_ALIKE, Ends, is_constant, is_rounding, watched_difference
+from daf.deployment.watching import ENOUGH_ALIKE, Ends, has_dropped, is_constant, is_rounding, watched_difference
 from daf.episodes.plans import plan_episodes
 from daf.episodes.played import Played, failure_notes, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -173,7 +173,8 @@ def judge(scores: Sequence[float], recorded: Recorded, level: float, ends: Ends 
     mean = replace(above, value=above.value + within, interval=interval)
     if is_rounding(recorded.error, floor) and len(scores) >= ENOUGH_ALIKE and is_constant([scores]):
         return Look(mean.value < floor and not is_rounding(floor - mean.value, floor), mean, floor)
-    return Look(interval is not None and interval.high < floor, mean, floor)
+    # Not by the interval: that of a series which has changed contradicts itself, and is none.
+    return Look(has_dropped(scores, within, alpha=alpha, ends=ends), mean, floor)
 
 
 def recorded_score(config: DAFConfig, metadata: BundleMetadata, missions: Sequence[MissionSpec]) -> Recorded:

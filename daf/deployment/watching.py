@@ -36,6 +36,13 @@ def watched_difference(first: ArrayLike, second: ArrayLike, *, level: float, end
     return state.pairs[0].difference
 
 
+def has_dropped(scores: ArrayLike, floor: float, *, alpha: float, ends: Ends = None) -> bool:
+    """Whether (E,) scores have a mean below `floor`; the chance that this is ever said wrongly is at most `alpha`."""
+    from daf.statistics import p_value_below
+
+    return p_value_below(scores, floor, alpha=alpha, score_range=ends) <= alpha
+
+
 def is_constant(scores: ArrayLike) -> bool:
     """Whether the mean over missions of (M, E) scores is the same in every episode."""
     rows = np.asarray(scores, dtype=float).mean(axis=0)

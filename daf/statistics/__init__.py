@@ -40,7 +40,7 @@ from daf.statistics.results import (
     TestResult,
 )
 from daf.statistics.scores import PairedScores
-from daf.statistics.sequential import fixed_sample_size, sequential_comparison
+from daf.statistics.sequential import fixed_sample_size, p_value_below, sequential_comparison
 
 __all__ = [
     "AlgorithmComparison",
@@ -70,6 +70,7 @@ __all__ = [
     "fixed_sample_size",
     "letter_groups",
     "mean_with_interval",
+    "p_value_below",
     "paired_effects",
     "performance_profiles",
     "power_curve",

@@ -64,6 +64,21 @@ def sequential_comparison(
     return SequentialComparison(results, episodes, margin, level, finished, _note(array, score_range))
 
 
+def p_value_below(
+    scores: ArrayLike, value: float, *, alpha: float, score_range: tuple[float, float] | None = None
+) -> float:
+    """The smallest p-value so far, in (E,) scores in the order played, of a mean that is at least `value`.
+
+    It may be asked after every episode: the chance that it is ever at most `alpha` is at most that. Nothing is taken
+    back: scores that have become lower are held against `value`, not against those before.
+    """
+    rows = np.asarray(scores, dtype=float)[:, None] - value
+    watch: Bets | NormalTheory = NormalTheory(rows)
+    if score_range is not None:
+        watch = Bets(rows, score_range[0] - value, score_range[1] - value, alpha)
+    return float(watch.below(np.zeros(1))[-1, 0])
+
+
 def _note(scores: Array, score_range: tuple[float, float] | None) -> str:
     episodes = scores.shape[2]
     if score_range is not None:

@@ -127,8 +127,9 @@ def test_a_difference_without_spread_decides_at_the_end(shift: float, decision: 
 def test_the_exit_code_is_the_answer(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], store: str, tmp_path: Path
 ) -> None:
-    own = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "deployment.name=pol")
+    own = (f"tracking.uri={store}", "deployment.name=pol")
     command = ("task=gate", *TINY, "policy=noop", "mission.max_steps=2", "evaluation.episodes=1", *own)
+    monkeypatch.chdir(tmp_path)
     assert run(monkeypatch, *command, 'deployment.require=["reward >= -1"]') == 0
     assert "may be promoted" in capsys.readouterr().out
     assert run(monkeypatch, *command, 'deployment.require=["reward >= 100"]') == 1
