@@ -72,7 +72,7 @@ def test_the_same_sweep_goes_on_under_the_same_run(tiny: Load, tmp_path: Path) -
 def test_failures_are_tried_again_and_a_lasting_one_is_never_best(tiny: Load, tmp_path: Path) -> None:
     flaky = daf_grid_search(_task(tiny, "fails_once", "sweep.n_jobs=2"), {"optimizer.lr": [1e-3, 1e-2]})
     assert (flaky.status.complete, flaky.status.failed) == (2, 0)
-    config = _task(tiny, "fails_above", "seed=1")
+    config = _task(tiny, "fails_above", "seed=1", f"output_dir={tmp_path / 'above'}")
     result = daf_grid_search(config, {"optimizer.lr": [1e-4, 1e-3, 1e-2]})
     assert (result.status.complete, result.status.failed, result.status.best) == (2, 1, 1)
     assert [(trial.state, trial.values) for trial in result.trials] == [

@@ -268,14 +268,15 @@ def test_a_pruner_sees_the_objective_and_no_other_quantity(tiny: Load, store: st
     assert list(trial.intermediate_values.values()) == [pytest.approx(point.value) for point in history]
 
 
-def test_value_over_replacement_is_an_objective(tiny: Load) -> None:
+def test_value_over_replacement_is_an_objective(tiny: Load, tmp_path: Path) -> None:
     """Beside another noop, noop is worth nothing; every policy's value is the one that `task=vor` finds."""
     team = ("variant=mining", "vor.pool=[noop]", "mission.max_steps=200", "mission.cogs=4")
     config = tiny("task=evaluate", *team, "objective.metric=vor", "sweep.confirm=off", "sweep.name=vor")
     result = daf_grid_search(config, {"policy.class_path": ["noop", "random"]})
     values = [trial.values[0] for trial in load_stored(config).trials()]
     seed = load_stored(config).seeds.of_trial(config).evaluation.seed
-    alone = daf_run(tiny("task=vor", *team, "policy=random", f"evaluation.seed={seed}"))
+    own = (f"evaluation.seed={seed}", f"output_dir={tmp_path / 'alone'}")
+    alone = daf_run(tiny("task=vor", *team, "policy=random", *own))
     assert values == pytest.approx([0.0, alone.objective])
     assert alone.objective != 0
     records = (result.output_dir / "1" / "vor" / "episodes.jsonl").read_text().splitlines()
