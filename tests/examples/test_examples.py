@@ -19,6 +19,9 @@ SHORT = (*TINY, "training.num_steps=64")
 # A mission file has its own number of agents and length.
 OF_ANY_MISSION = tuple(override for override in TINY if not override.startswith("mission."))
 
+# Its own tests talk to it: tests/deployment.
+SERVER = "policy_server.py"
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -26,8 +29,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run(tmp_path: Path, store: str) -> Run:
     """Runs `python ARGUMENTS` in the repository's root, with all that it writes in the test's folder."""
 
-    def python(*arguments: str) -> subprocess.CompletedProcess[str]:
-        kept = (f"output_dir={tmp_path / 'out'}", f"tracking.uri={store}")
+    def python(*arguments: str, folder: str = "out") -> subprocess.CompletedProcess[str]:
+        kept = (f"output_dir={tmp_path / folder}", f"tracking.uri={store}")
         command = [sys.executable, *arguments, *kept]
         return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
 
@@ -57,10 +60,10 @@ def test_the_policy_is_trained_and_evaluated_with_its_argument(run: Run, tmp_pat
     (weights,) = checkpoints.glob("model_*.pt")
     assert torch.load(weights, weights_only=True)["actor.weight"].shape[1] == 16
     # Of another width the policy could not read these weights.
-    done = run("-m", "daf.run", "task=evaluate", *POLICY, f"policy.weights={checkpoints}", *SHORT)
+    done = run("-m", "daf.run", "task=evaluate", *POLICY, f"policy.weights={checkpoints}", *SHORT, folder="played")
     assert done.returncode == 0, done.stderr
     assert "has no weights" not in done.stderr
-    assert len(records(tmp_path / "out")) == 2
+    assert len(records(tmp_path / "played")) == 2
 
 
 def test_the_task_trains_and_says_what_was_gained(run: Run) -> None:
@@ -87,16 +90,18 @@ def test_what_the_task_declares_is_checked_first(run: Run, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_the_script_evaluates_and_searches_a_grid(run: Run, tmp_path: Path) -> None:
-    done = run("examples/from_python.py", *SHORT, "evaluation.baselines=[noop]", "sweep.confirm=off")
+    each = "out${now:%f}"  # as by default, every config has a folder of its own
+    done = run("examples/from_python.py", *SHORT, "evaluation.baselines=[noop]", "sweep.confirm=off", folder=each)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^noop: 0\.000 over seeds \[1000000, 1000001\]$", done.stdout, re.MULTILINE)
     trial = re.compile(r"^trial \d: COMPLETE \{'optimizer.lr': ([\d.]+)\} -> \(-?[\d.]+,\)$", re.MULTILINE)
     assert sorted(map(float, trial.findall(done.stdout))) == [0.001, 0.01]
-    assert len(records(tmp_path / "out")) == 4
+    (played,) = tmp_path.glob("out*/evaluation")
+    assert len(records(played.parent)) == 4
 
 
 def test_every_example_is_tested() -> None:
     tested = Path(__file__).read_text()
     for path in (ROOT / "examples").iterdir():
-        if path.suffix == ".py":
+        if path.suffix == ".py" and path.name != SERVER:
             assert path.name in tested or f"examples.{path.stem}" in tested, path.name
