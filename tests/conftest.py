@@ -1,5 +1,6 @@
 """Fixtures: a config that plays in seconds, and a tracker on a real SQLite store in a temporary folder."""
 
+import logging
 import os
 import shutil
 import signal
@@ -35,6 +36,17 @@ def _ctrl_c_is_heard() -> Iterator[None]:
     if threading.current_thread() is threading.main_thread():
         left = signal.signal(signal.SIGINT, signal.default_int_handler)
         assert left is signal.default_int_handler, f"it leaves {left} to Ctrl-C"
+
+
+@pytest.fixture(autouse=True)
+def _handlers_end_with_their_test() -> Iterator[None]:
+    """A run in this process leaves its log's handlers, which write to what pytest has captured and closed since."""
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    for handler in root.handlers[:]:
+        if handler not in before and not type(handler).__module__.startswith("_pytest"):
+            root.removeHandler(handler)
 
 
 TINY = (

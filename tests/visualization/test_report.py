@@ -64,7 +64,10 @@ def hover(page: Any, target: Any, x: float = 0, y: float = 0) -> str:
     # Scrolling hides the tooltip, a frame later.
     settled = "requestAnimationFrame(() => requestAnimationFrame(arguments[1]))"
     page.execute_async_script(f"arguments[0].scrollIntoView({{block: 'center'}}); {settled}", target)
-    ActionChains(page, duration=0).move_to_element_with_offset(target, round(x), round(y)).perform()
+    chain = ActionChains(page, duration=0)
+    # From elsewhere: a target that was scrolled under the pointer would see no move.
+    chain.w3c_actions.pointer_action.move_to_location(0, 0)  # type: ignore[no-untyped-call]
+    chain.move_to_element_with_offset(target, round(x), round(y)).perform()
     tip = page.find_element("id", "tip")
     return str(tip.text) if tip.is_displayed() else ""
 
