@@ -21,6 +21,8 @@ WORK = f"{__name__}:work"
 def warm_up() -> None:
     """Imports, once in a worker's life, what training and playing need."""
     warm_up_tracking()
+    with contained():  # by itself, so that the folder which it makes is gone at once, and not after all the others
+        importlib.import_module("torch.distributed.nn")
     episodes_worker.warm_up()
     with contained():
         # torch's first optimizer imports _dynamo.
