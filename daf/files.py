@@ -1,5 +1,6 @@
 """Where DAF keeps files for its user, and files that are whole or not there, whatever ends who writes them."""
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -45,6 +46,16 @@ def is_file(path: Path) -> bool:
 def is_folder(path: Path) -> bool:
     """Whether there is a folder at a path, which may be no path at all."""
     return is_there(path) and path.is_dir()
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 (hex) of a file's content, read now; `daf.bridge.file_digests` remembers it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def why_no_files(folder: Path) -> str | None:

@@ -28,7 +28,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from daf.bridge.file_digests import file_digest
-from daf.files import PARTIAL, is_file, is_folder, user_cache, write_whole
+from daf.files import PARTIAL, is_file, is_folder, sha256_of, user_cache, write_whole
 
 SPEC_FILE = "policy_spec.json"
 ARCHIVES = (".zip", ".tar.gz", ".tgz")
@@ -337,8 +337,8 @@ def unpacked(bundle: Bundle, *, run_setup: bool) -> Path:
         return bundle.path
     setup = bundle.setup_script if run_setup else None
     cache = private_folder(bundles_folder())
-    with _explained(bundle.path), bundle.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    with _explained(bundle.path):
+        digest = sha256_of(bundle.path)
     folder = cache / (f"{digest}-ready" if setup else digest)
     with (cache / f"{digest}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -384,8 +384,7 @@ def _contents(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
         if stat.S_ISREG(mode):
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = sha256_of(path)
         elif not stat.S_ISDIR(mode):
             found[name] = str(path.readlink()) if stat.S_ISLNK(mode) else f"{stat.S_IFMT(mode):o}"
     return found

@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from daf.files import sha256_of
+
 #: Folders that hold no part of a policy: what tools leave behind, and what runs write.
 SKIPPED = frozenset(
     {
@@ -37,8 +39,7 @@ def file_digest(path: Path) -> str:
     signature = (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
     if (known := _known.get(path)) and known[0] == signature:
         return known[1]
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
+    content = sha256_of(path)
     if found.st_ctime_ns < time.time_ns() - SETTLED_NS and path.is_absolute():
         _known[path] = (signature, content)
     return content

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from daf.bridge.bundles import ARCHIVES, SPEC_FILE, is_bundle, private_folder, read_bundle
 from daf.config.tracking_address import SQLITE, is_run_id, mlflow_client, tracking_uri
 from daf.errors import first_line
-from daf.files import user_cache, writing_whole
+from daf.files import sha256_of, user_cache, writing_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,7 +31,8 @@ FORMS = (
     "models:/name@alias, models:/name/3, daf+https://host/name@1.0.0, deployed:name@1.0.0, or the 32 characters of an"
     " MLflow run id"
 )
-#: Of a checkpoint folder: the artifact folder, and the tags with its place and the SHA-256 of its weights.
+#: Of a checkpoint folder: its name below a run's output folder and among its artifacts, and the tags with its place and
+#: the SHA-256 of its weights.
 CHECKPOINTS, FOLDER_TAG, WEIGHTS_TAG = "checkpoints", "daf.checkpoint_dir", "daf.checkpoint_sha256"
 #: Of a bundle: the artifact folder of a run that packed one, and where versions keep its SHA-256.
 BUNDLE, BUNDLE_TAG, VERSION_TAG = "bundle", "daf.bundle_sha256", "daf.digest"
@@ -202,7 +203,7 @@ def _the_bundle_in(folder: Path, where: str) -> Path:
 
 
 def _kept_bundle(bundle: Path, digest: str | None, whose: str) -> Path:
-    found = _sha256(bundle)
+    found = sha256_of(bundle)
     if digest is not None and found != digest:
         raise ValueError(f"{whose} another bundle than was deployed: its SHA-256 is {found}, not {digest}")
     name = "bundle.zip" if bundle.suffix == ".zip" else "bundle.tar.gz"
@@ -218,7 +219,7 @@ def _kept_checkpoint(folder: Path, digest: str | None, run_id: str) -> Path:
     assert weights is not None, "it has a digest"
     spec = folder / SPEC_FILE
     # The same weights may come with other arguments.
-    key = hashlib.sha256(f"{found} {weights} {_sha256(spec)}".encode()).hexdigest()
+    key = hashlib.sha256(f"{found} {weights} {sha256_of(spec)}".encode()).hexdigest()
     return _kept(key, {weights: folder / weights, SPEC_FILE: spec})
 
 
@@ -226,7 +227,7 @@ def _weights_digest(folder: Path) -> str | None:
     """SHA-256 of the weights in a checkpoint folder; None where it is none."""
     try:
         weights = read_bundle(folder).data_path if is_bundle(folder) else None
-        return _sha256(folder / weights) if weights else None
+        return sha256_of(folder / weights) if weights else None
     except (OSError, ValueError):
         return None
 
@@ -236,18 +237,12 @@ def _kept(key: str, files: dict[str, Path]) -> Path:
     folder = private_folder(private_folder(user_cache("references")) / key)
     for name, source in files.items():
         target = folder / name
-        if not target.is_file() or target.is_symlink() or _sha256(target) != _sha256(source):
+        if not target.is_file() or target.is_symlink() or sha256_of(target) != sha256_of(source):
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             _copied(source, target)
     return folder
 
 
 def _copied(source: Path, target: Path) -> None:
-
     with source.open("rb") as content, writing_whole(target) as copy:
         shutil.copyfileobj(content, copy)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -26,7 +26,7 @@ from daf.deployment.metadata import BundleMetadata
 from daf.deployment.moves import Kind, Move, Use, version_key
 from daf.deployment.targets import check_same, moved_meanwhile
 from daf.errors import DAFError, first_line
-from daf.files import PARTIAL
+from daf.files import PARTIAL, sha256_of
 from daf.hosts import is_loopback
 from daf.redaction import redactor
 
@@ -164,9 +164,7 @@ class HttpTarget:
         partial = folder / f".{uuid.uuid4().hex}{PARTIAL}"
         try:
             self._repeat(lambda: self._download(version, partial))
-            with partial.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != found.digest:
+            if (digest := sha256_of(partial)) != found.digest:
                 raise DAFError(
                     f"{self._url} sent another file than {self.name} {version}: its digest is {digest[:12]}, and "
                     f"{found.digest[:12]} was deployed. Deploy the policy again under a new version"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from daf.config.references import WEIGHTS_TAG
 from daf.config.schemas import DAFConfig
 from daf.deployment.metadata import BundleMetric
 from daf.episodes.kept import RECORDS
@@ -34,7 +35,7 @@ class KnownRuns:
 
     def that_trained(self, weights_digest: str) -> str | None:
         """The id of the first run that logged a checkpoint with these weights (SHA-256)."""
-        found = self._search(f"tags.`daf.checkpoint_sha256` = '{weights_digest}'", "ASC")
+        found = self._search(f"tags.`{WEIGHTS_TAG}` = '{weights_digest}'", "ASC")
         return str(found[0].info.run_id) if found else None
 
     def config_of(self, run_id: str) -> dict[str, Any] | None:

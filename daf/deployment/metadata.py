@@ -1,6 +1,5 @@
 """``metadata.json``: what a bundle of DAF's says of itself, and whether its files are those that it names."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from daf.bridge.bundles import BundleError, read_member
 from daf.config.schemas.deployment import DeploymentName, SemanticVersion
+from daf.files import sha256_of
 
 METADATA_FILE = "metadata.json"
 
@@ -121,6 +121,5 @@ def _files_in(folder: Path) -> dict[str, str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             found[name] = "a link or a device"
         elif path.is_file():
-            with path.open("rb") as file:
-                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+            found[name] = sha256_of(path)
     return found

@@ -9,6 +9,7 @@ from daf.bridge.bundles import SPEC_FILE
 from daf.bridge.policies import named_paths, policy_digest
 from daf.bridge.sources import PolicyParts, policy_files
 from daf.config.missions import mission_specs
+from daf.config.references import BUNDLE, BUNDLE_TAG
 from daf.config.schemas import DAFConfig, DAFPolicyConfig
 from daf.deployment.archives import Member, size_at_most, write_tar_gz, write_zip
 from daf.deployment.contents import bundle_files
@@ -27,8 +28,6 @@ from daf.tracking.tracker import Tracker
 
 #: CoGames downloads nothing larger (mettagrid.runner.episode_runner).
 MOST_BYTES = 500 * 2**20
-#: Where it lies among a run's artifacts.
-FOLDER = "bundle"
 
 
 def packed_policy(config: DAFConfig) -> KeyedPolicy:
@@ -153,9 +152,9 @@ def _logged(
     """Keeps the bundle with the run, and says what is in it."""
     digest = Member.of(bundle).digest
     for path in (bundle, bundle.with_name(f"{bundle.stem}.tar.gz")):
-        tracker.log_file(path, FOLDER)
-    tracker.log_text(metadata.text().decode(), f"{FOLDER}/{METADATA_FILE}")
-    tracker.set_tags({"daf.bundle_sha256": digest, "daf.bundle": f"{metadata.name}@{metadata.version}"})
+        tracker.log_file(path, BUNDLE)
+    tracker.log_text(metadata.text().decode(), f"{BUNDLE}/{METADATA_FILE}")
+    tracker.set_tags({BUNDLE_TAG: digest, "daf.bundle": f"{metadata.name}@{metadata.version}"})
     rows = tuple((name, f"{member.size:,}", member.digest) for name, member in sorted(members.items()))
     return DeploymentResult(
         tables=(ResultTable(f"Bundle {metadata.name} {metadata.version}", ("file", "bytes", "SHA-256"), rows),),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from daf import __version__
+from daf.config.references import VERSION_TAG
 from daf.deployment.metadata import BundleMetadata
 from daf.deployment.moves import Move, Use, version_key
 from daf.deployment.targets import MOVE, check_same, file_sha256, move_tags, moved_meanwhile
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
 
-VERSION, DIGEST, FILE = "daf.version", "daf.digest", "daf.bundle"
+VERSION, DIGEST, FILE = "daf.version", VERSION_TAG, "daf.bundle"
 LOCK = ".daf-registry.lock"
 MODEL = "model"
 #: Where MLflow puts the files of a model.

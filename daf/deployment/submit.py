@@ -1,6 +1,5 @@
 """`task=submit`: a validated bundle enters a season."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from daf.deployment.package import MOST_BYTES
 from daf.deployment.results import DeploymentResult
 from daf.deployment.validations import passed_validation
 from daf.errors import DAFConfigError, DAFError, Problem
+from daf.files import sha256_of
 from daf.results import ResultTable
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker
@@ -102,8 +102,7 @@ def _checked(config: DAFConfig, bundle: Path) -> _Request:
     if (size := bundle.stat().st_size) > MOST_BYTES:
         what = f"{bundle} has {size / 2**20:,.0f} MB, and the season takes {MOST_BYTES / 2**20:.0f} MB."
         raise _wrong(what, "Leave out what the policy does not read.")
-    with bundle.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = sha256_of(bundle)
     if not config.tournament.season.unvalidated and passed_validation(digest) is None:
         hint = f"Run task=validate deployment.bundle={bundle}, or set tournament.season.unvalidated=true."
         raise _wrong(f"{bundle} has passed no validation as it is now (SHA-256 {digest[:12]}...).", hint)

@@ -1,12 +1,12 @@
 """Where deployed policies are kept: what every target can do."""
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
 from daf.deployment.metadata import BundleMetadata
 from daf.deployment.moves import Move, Use, next_free
 from daf.errors import DAFError
+from daf.files import sha256_of
 
 #: Tags of the run that moved an alias begin with this.
 MOVE = "daf.move"
@@ -63,8 +63,7 @@ def file_sha256(path: Path) -> str:
         DAFError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise DAFError(f"{path} cannot be read: {error.strerror or error}") from error
 

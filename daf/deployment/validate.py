@@ -10,6 +10,7 @@ from typing import Any
 from daf.bridge.bundles import Bundle, BundleError, read_bundle, read_member, unpacked
 from daf.bridge.catalogue import catalogue
 from daf.bridge.missions import build_mission
+from daf.config.references import BUNDLE_TAG
 from daf.config.schemas import DAFConfig, DAFPolicyConfig
 from daf.deployment.asked import asked_bundle
 from daf.deployment.checks import Check, Recorded, checks_table, figures, matches_table, trial_checks
@@ -61,7 +62,7 @@ def daf_validate_deployment(config: DAFConfig, tracker: Tracker) -> ValidationRe
     try:
         bundle = read_bundle(path)
         digest = bundle.digest()
-        tracker.set_tags({"daf.bundle_sha256": digest})
+        tracker.set_tags({BUNDLE_TAG: digest})
         folder = unpacked(bundle, run_setup=False)
         metadata, files = _described(path, folder)
     except BundleError as error:

@@ -2,11 +2,11 @@
 
 from daf.bridge.file_digests import file_digest
 from daf.bridge.training import STATE_FILE
+from daf.config.references import CHECKPOINTS, WEIGHTS_TAG
 from daf.records import TrainingOutcome
 from daf.tracking.tracker import Tracker
 
-#: Folder of the checkpoints, beneath a run's output folder and among its artifacts.
-CHECKPOINTS = "checkpoints"
+__all__ = ["CHECKPOINTS", "log_checkpoint"]
 
 
 def log_checkpoint(outcome: TrainingOutcome, tracker: Tracker) -> str:
@@ -14,7 +14,7 @@ def log_checkpoint(outcome: TrainingOutcome, tracker: Tracker) -> str:
     digest = file_digest(outcome.model)
     for name in (outcome.model.name, STATE_FILE, "policy_spec.json"):
         tracker.log_file(outcome.checkpoint_dir / name, CHECKPOINTS)
-    tracker.set_tags({"daf.checkpoint_sha256": digest})
+    tracker.set_tags({WEIGHTS_TAG: digest})
     tracker.log_metrics(
         {"train/agent_steps": outcome.agent_steps, "train/seconds": outcome.seconds}, step=outcome.agent_steps
     )

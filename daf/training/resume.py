@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from daf.bridge.file_digests import file_digest
 from daf.bridge.policies import resolve_policy
 from daf.bridge.training import OWNER, load_state, policy_to_train
+from daf.config.references import CHECKPOINTS, FOLDER_TAG, WEIGHTS_TAG
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
 from daf.files import user_path
 from daf.tracking.deliver import reason
 from daf.tracking.store import client_of, is_run_id
 from daf.tracking.tracker import Tracker
-from daf.training.checkpoints import CHECKPOINTS
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -87,7 +87,7 @@ def _folder_of_run(run_id: str, client: "MlflowClient | None", fetched: Path) ->
         tags = client.get_run(run_id).data.tags
     except Exception as error:  # MLflow and its databases raise what they like
         raise _wrong(f"the tracking store has no run {run_id}: {reason(error)}") from error
-    digest, folder = tags.get("daf.checkpoint_sha256"), tags.get("daf.checkpoint_dir")
+    digest, folder = tags.get(WEIGHTS_TAG), tags.get(FOLDER_TAG)
     here = "it noted no folder" if folder is None else _why_not_of(Path(folder), run_id, digest)
     if here is None:
         return Path(str(folder))

@@ -7,6 +7,7 @@ from statistics import fmean
 
 from daf.bridge.training import train
 from daf.config.plans import training_plan
+from daf.config.references import FOLDER_TAG
 from daf.config.schemas import DAFConfig
 from daf.config.sections import OF_TRIALS
 from daf.errors import DAFInterruptedError
@@ -54,7 +55,7 @@ def daf_train(
     resumed = resume_folder(config, tracker)
     plan = training_plan(config, tracker.output_dir / CHECKPOINTS, resumed, tracker.run_id)
     # Before the training, so that the run can be resumed however it ends.
-    tracker.set_tags({"daf.checkpoint_dir": Path(plan.checkpoint_dir).absolute()})
+    tracker.set_tags({FOLDER_TAG: Path(plan.checkpoint_dir).absolute()})
     curve: list[tuple[int, float]] = []
     with progress("training", plan.num_steps) as advance:
 
