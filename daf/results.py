@@ -5,6 +5,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ class TaskResult:
         notes: sentences for the user, such as where to look next.
         failed: episodes without which the result is not whole: a shell script is told so.
         refused: why the answer is no, where the task was asked a question: a shell script is told so. Else None.
+        metrics: named numbers of the result, for programs.
+        facts: named words of the result, for programs, such as the winner.
+        files: what it wrote, by names that programs know, such as ``checkpoint`` or ``report``.
+        next: the command that goes on from here, or None.
     """
 
     objective: float | tuple[float, ...] | None
@@ -91,3 +96,7 @@ class TaskResult:
     notes: tuple[str, ...] = field(default=())
     failed: int = 0
     refused: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    next: str | None = None

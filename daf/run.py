@@ -5,8 +5,8 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, redirect_stderr
+from collections.abc import Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,6 @@ from daf.cli.help import asks_for_help, help_text
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
-from daf.files import is_there
 from daf.records import digest
 from daf.redaction import guarded
 
@@ -27,13 +26,9 @@ if TYPE_CHECKING:
     from daf.environment_checks import EnvironmentCheckResult
     from daf.results import TaskResult
     from daf.sweeps.jobs import TrialOutcome
-    from daf.tracking import Tracker
     from daf.tracking.output_folder import Claim
 
 log = logging.getLogger(__name__)
-
-#: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
-PARENT_RUN = "DAF_PARENT_RUN_ID"
 
 # Hydra, the schemas and MLflow take most of the time of a fast answer, so each is imported where it is needed first.
 
@@ -52,71 +47,22 @@ def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id
         DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
     """
     from daf.environment_checks import daf_check_environment
+    from daf.tasks import claimed_folder
 
     config = config.model_copy(update={"output_dir": str(Path(config.output_dir).absolute())})
     _raise_if_any(daf_check_environment(config).errors)
-    with _claimed(config) as claim:
+    with claimed_folder(config) as claim:
         return _run_checked(config, overrides, claim, parent_run_id)
-
-
-def _claimed(config: "DAFConfig") -> "AbstractContextManager[Claim]":
-    """Keeps the output folder for one run of the config."""
-    from daf.tasks import find_task
-    from daf.tracking.output_folder import claimed, single_request
-    from daf.training import CHECKPOINTS
-
-    folder = Path(config.output_dir)
-    # A second training would write over the checkpoints of the first; all else is written anew as a whole.
-    keeps = find_task(config.task).trains(config) and is_there(folder / CHECKPOINTS)
-    return claimed(folder, single_request(config, repeatable=not keeps))
 
 
 def _run_checked(
     config: "DAFConfig", overrides: Sequence[str], claim: "Claim", parent_run_id: str | None = None
 ) -> "TaskResult":
-    from daf.tasks import find_task, print_result, run_task
+    from daf.tasks import print_result, run_tracked
 
-    task = find_task(config.task)
-    with _tracked(config, run_name(config, overrides), overrides, claim, parent_run_id) as tracker:
-        result = run_task(task, config, tracker)
-        for table in result.tables:
-            tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
-        tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
-        if isinstance(result.objective, float):
-            tracker.log_metrics({"objective": result.objective})
-    print_result(result, tracker.output_dir, tracker.run_id, config.tracking.uri)
+    result, run_id = run_tracked(config, overrides, claim, parent_run_id=parent_run_id)
+    print_result(result, Path(config.output_dir).absolute(), run_id, config.tracking.uri)
     return result
-
-
-@contextmanager
-def _tracked(
-    config: "DAFConfig", name: str, overrides: Sequence[str], claim: "Claim", parent_run_id: str | None = None
-) -> "Iterator[Tracker]":
-    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder."""
-    from daf.tracking import Tracker, log_provenance, open_tidied
-
-    store = open_tidied(config.tracking.uri, config.tracking.experiment)
-    output_dir = Path(config.output_dir).absolute()
-    with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
-        claim.is_of(tracker.run_id)
-        log_provenance(tracker, config, overrides)
-        yield tracker
-
-
-def run_name(config: "DAFConfig", overrides: Sequence[str]) -> str:
-    """A name that tells runs apart: in a multirun what varied, otherwise task, policy and mission."""
-    from daf.config.override_secrets import override_without_secrets
-    from daf.tasks import find_task
-
-    if overrides and os.environ.get(PARENT_RUN):
-        pairs = (override_without_secrets(override).partition("=") for override in overrides)
-        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
-    names = " vs ".join(policy.spec().name for policy in find_task(config.task).named_after(config))
-    return f"{config.task.name} {names} {config.mission.name}"
-
-
-def _file_name(title: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")
 
 
 def main() -> None:
@@ -189,6 +135,7 @@ def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | 
     from hydra.core.hydra_config import HydraConfig
 
     from daf.config.compose import validate
+    from daf.tasks.tracked import PARENT_RUN
 
     context = HydraConfig.get()
     with guarded():  # a launcher's process has not come through `main`
@@ -205,6 +152,7 @@ def _single(command: "CommandLine") -> None:
     """One job: composed once and checked once, before Hydra creates its folder."""
     from daf.cli.hydra_job import job_folder, run_as_job
     from daf.config.compose import compose_job, hydra_on, validate
+    from daf.tasks import claimed_folder
 
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
@@ -223,7 +171,7 @@ def _single(command: "CommandLine") -> None:
         if result.failed:
             raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
 
-    with _claimed(config) as claim:
+    with claimed_folder(config) as claim:
         run_as_job(hydra, composed, command.config_name, work)
 
 
@@ -231,6 +179,7 @@ def _multirun(command: "CommandLine", folder: str) -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
     from daf.config.override_secrets import override_without_secrets
     from daf.config.refusals import shortened
+    from daf.tasks.tracked import PARENT_RUN, tracked
     from daf.tracking.output_folder import Request, claimed
 
     configs = [config.model_copy(update={"output_dir": folder}) for config in command.configs()]
@@ -240,7 +189,7 @@ def _multirun(command: "CommandLine", folder: str) -> None:
     request = Request(what=shortened(name), digest=digest(name))
     with (
         claimed(Path(folder), request) as claim,
-        _tracked(configs[0], name, command.overrides, claim) as tracker,
+        tracked(configs[0], name, command.overrides, claim) as tracker,
     ):
         os.environ[PARENT_RUN] = tracker.run_id
         try:

@@ -58,7 +58,6 @@ COMMANDS = ["daf-check", "daf-train", "daf-sweep", "daf-compare", "daf-deploy", 
 # What comes with rooms that do not exist yet. A name leaves this list with the change that brings it.
 MISSING_ROOMS = {"daf.distributed_training"}
 MISSING = {
-    "daf.config.DAFPipelineConfig",
     "daf.orchestrators.PipelineResult",
     "daf.orchestrators.daf_run_training_pipeline",
     "daf.orchestrators.daf_run_sweep_pipeline",

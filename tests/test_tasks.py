@@ -10,8 +10,7 @@ from daf.config.sections import SECTIONS
 from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError, Problem
 from daf.results import TaskResult
-from daf.run import run_name
-from daf.tasks import Task, find_task, keyed
+from daf.tasks import Task, find_task, keyed, run_name
 from daf.tracking.tracker import Tracker
 
 Load = Callable[..., DAFConfig]

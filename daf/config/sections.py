@@ -53,10 +53,18 @@ SECTIONS: dict[str, Section] = {
     "ablation": Section(decides=Decides.ANALYSIS),
     "analysis": Section(decides=Decides.ANALYSIS),
     "deployment": Section(decides=Decides.ANALYSIS),
+    "pipeline": Section(decides=Decides.ANALYSIS),
+    "check": Section(decides=Decides.ANALYSIS),
+    "runs": Section(decides=Decides.ANALYSIS, environment=False),
+    "clean": Section(decides=Decides.ANALYSIS, environment=False),
+    "run": Section(decides=Decides.ANALYSIS, environment=False),
     "level": Section(decides=Decides.ANALYSIS, environment=False),
     "device": Section(decides=Decides.NOTHING),
     "tracking": Section(decides=Decides.NOTHING, environment=False, sweepable=False),
     "output_dir": Section(decides=Decides.NOTHING, environment=False, sweepable=False),
+    "notify": Section(decides=Decides.NOTHING, environment=False, sweepable=False),
+    "watch": Section(decides=Decides.NOTHING, environment=False, sweepable=False),
+    "result_format": Section(decides=Decides.NOTHING, environment=False, sweepable=False),
     "sweep": Section(decides=Decides.NOTHING, environment=False, sweepable=False),
 }
 

@@ -37,8 +37,19 @@ def test_the_lists_that_are_derived() -> None:
         "device": True,
         "evaluation": {"workers", "cache", "time_limit_s", "start_limit_s", "replays"},
         "sweep": True,
+        "notify": True,
+        "watch": True,
+        "result_format": True,
     } == FREE
-    assert set(SAME_FOR_ALL_TRIALS) == {"output_dir", "tracking", "sweep", "objective"}
+    assert set(SAME_FOR_ALL_TRIALS) == {
+        "output_dir",
+        "tracking",
+        "sweep",
+        "objective",
+        "notify",
+        "watch",
+        "result_format",
+    }
     assert set(NOT_ENVIRONMENT) == {
         "optimizer",
         "training",
@@ -48,8 +59,14 @@ def test_the_lists_that_are_derived() -> None:
         "output_dir",
         "tracking",
         "sweep",
+        "runs",
+        "clean",
+        "run",
+        "notify",
+        "watch",
+        "result_format",
     }
-    assert set(VALUE_KEYS) == {"seed", "level", "device", "output_dir"}
+    assert set(VALUE_KEYS) == {"seed", "level", "device", "output_dir", "run", "result_format"}
 
 
 def _schemas() -> Iterator[type[all_schemas.Schema]]:
@@ -65,7 +82,7 @@ def test_only_what_a_user_writes_item_by_item_has_defaults_in_its_schema() -> No
         for schema in _schemas()
         if any(not field.is_required() for field in schema.model_fields.values())
     }
-    assert with_defaults == {"DAFPolicyConfig", "DAFParameterConfig", "DAFPartConfig"}
+    assert with_defaults == {"DAFPolicyConfig", "DAFParameterConfig", "DAFPartConfig", "DAFStageConfig"}
 
 
 LEVELS = ("comparison", "vor", "tournament", "benchmark", "ablation")

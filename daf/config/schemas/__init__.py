@@ -4,7 +4,7 @@ Defaults live in `conf/`. Only what a user writes item by item, where no YAML of
 here: a policy in a list, a swept parameter, a part of an ablation.
 """
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ModelWrapValidatorHandler, StringConstraints, model_validator
 
@@ -30,6 +30,15 @@ from daf.config.schemas.training import (
     DAFVariantConfig,
 )
 from daf.config.schemas.values import Device, ExperimentName, Level, Schema, Seed, Text
+from daf.config.schemas.workflow import (
+    DAFCheckConfig,
+    DAFCleanConfig,
+    DAFNotifyConfig,
+    DAFPipelineConfig,
+    DAFRunsConfig,
+    DAFStageConfig,
+    DAFWatchConfig,
+)
 from daf.records import MissionSpec
 from daf.redaction import redactor
 
@@ -37,18 +46,24 @@ __all__ = [
     "DAFAblationConfig",
     "DAFAnalysisConfig",
     "DAFBenchmarkConfig",
+    "DAFCheckConfig",
+    "DAFCleanConfig",
     "DAFComparisonConfig",
     "DAFConfig",
     "DAFDeploymentConfig",
     "DAFEvaluationConfig",
     "DAFMissionConfig",
+    "DAFNotifyConfig",
     "DAFObjectiveConfig",
     "DAFOptimizerConfig",
     "DAFParameterConfig",
     "DAFPartConfig",
+    "DAFPipelineConfig",
     "DAFPolicyConfig",
     "DAFPowerConfig",
+    "DAFRunsConfig",
     "DAFSeasonConfig",
+    "DAFStageConfig",
     "DAFSweepConfig",
     "DAFTaskConfig",
     "DAFTournamentConfig",
@@ -56,6 +71,7 @@ __all__ = [
     "DAFTrainingConfig",
     "DAFVariantConfig",
     "DAFVorConfig",
+    "DAFWatchConfig",
     "Schema",
     "policy_from_text",
 ]
@@ -97,6 +113,12 @@ class DAFConfig(Schema):
     ablation: DAFAblationConfig
     analysis: DAFAnalysisConfig
     deployment: DAFDeploymentConfig
+    pipeline: DAFPipelineConfig
+    check: DAFCheckConfig
+    runs: DAFRunsConfig
+    clean: DAFCleanConfig
+    notify: DAFNotifyConfig
+    watch: DAFWatchConfig
     tracking: DAFTrackingConfig
     objective: DAFObjectiveConfig
     sweep: DAFSweepConfig
@@ -105,6 +127,8 @@ class DAFConfig(Schema):
     seed: Seed
     device: Device
     output_dir: Text
+    run: Text | None
+    result_format: Literal["text", "json"]
 
     @model_validator(mode="wrap")
     @classmethod
