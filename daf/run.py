@@ -7,11 +7,15 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daf.cli.completion import asks_to_complete, completions
+from daf.cli.doors import AS_JSON, DAF_RUN, Door
 from daf.cli.exit_codes import exit_code
-from daf.cli.help import asks_for_help, help_text
+from daf.cli.help import quick_answer
+from daf.cli.task_sections import given_in_vain
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
@@ -65,8 +69,16 @@ def _run_checked(
     return result
 
 
-def main() -> None:
-    """`daf_run` and `python -m daf.run`. Exits with 0 done, 1 failed, 2 wrong request, 130 interrupted."""
+def main(door: Door = DAF_RUN, arguments: Sequence[str] | None = None) -> None:
+    """`daf_run`, `python -m daf.run`, and what every other command that does a task ends in.
+
+    Exits with 0 done, 1 failed, 2 wrong request, 130 interrupted.
+
+    Args:
+        door: by which command one came.
+        arguments: what stands behind it; the process' own by default.
+    """
+    given = [AS_JSON if word == "--json" else word for word in (sys.argv[1:] if arguments is None else arguments)]
     # A policy of the user's lies in the folder where they stand, as for `python -m`.
     if "" not in sys.path:
         sys.path.insert(0, "")
@@ -75,34 +87,45 @@ def main() -> None:
     # pydantic would look for plugins in every installed distribution before the first schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     with guarded():
-        code = exit_code(_dispatch)
+        code = exit_code(partial(_dispatch, door, given), door.program)
     atexit.register(hear_no_more)
     sys.exit(code)
 
 
-def _dispatch() -> None:
-    arguments = sys.argv[1:]
-    if config_dir := asks_for_help(arguments):
-        print(help_text(config_dir))
+def _dispatch(door: Door, arguments: Sequence[str]) -> None:
+    if answer := quick_answer(door, arguments):
+        print(answer)
         return
     from daf.cli.command_line import read_command_line
-    from daf.cli.hydra_job import job_folder, without_hydra_folder
-    from daf.config.override_secrets import learn_overrides, overrides_that_sweep_secrets
+    from daf.config.override_secrets import learn_overrides
 
-    command = read_command_line(arguments)
+    if asks_to_complete(arguments):
+        print("\n".join(completions(door)))
+        return
+    command = read_command_line(arguments, door)
+    sys.argv[1:] = command.arguments  # which Hydra reads
     learn_overrides(command.overrides)
     if command.only_hydra:
         _show()
     elif command.asks_for_sweep():
-        composed = command.sweep()
-        _raise_if_any(overrides_that_sweep_secrets(command.overrides))
-        folder = job_folder(composed, "hydra.sweep.dir")
-        sys.argv[1:] = without_hydra_folder(arguments, command.overrides)
-        # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
-        is_dafs = str(composed.hydra.sweeper.get("_target_")).endswith(".DAFSweeper")
-        _hydra_main() if is_dafs else _multirun(command, folder)
+        _sweep(command)
     else:
         _single(command)
+
+
+def _sweep(command: "CommandLine") -> None:
+    """One job for each value: DAF's sweeper, or somebody else's under one parent run."""
+    from daf.cli.hydra_job import job_folder, without_hydra_folder
+    from daf.config.override_secrets import overrides_that_sweep_secrets
+
+    composed = command.sweep()
+    in_vain = given_in_vain(str(composed.task.name), command.overrides, sweeps=True)
+    _raise_if_any([*overrides_that_sweep_secrets(command.overrides), *in_vain])
+    folder = job_folder(composed, "hydra.sweep.dir")
+    sys.argv[1:] = without_hydra_folder(command.arguments, command.overrides)
+    # DAF's sweeper checks everything itself while nothing has been created yet, and keeps its parent run.
+    is_dafs = str(composed.hydra.sweeper.get("_target_")).endswith(".DAFSweeper")
+    _hydra_main() if is_dafs else _multirun(command, folder)
 
 
 def _show() -> None:
@@ -157,6 +180,7 @@ def _single(command: "CommandLine") -> None:
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
     config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
+    _raise_if_any(given_in_vain(config.task.name, command.overrides))
     found = _checked(config)
     unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
     _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])

@@ -1,23 +1,29 @@
 """`daf_cache show` and `daf_cache clear`: the records of played episodes."""
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from daf.cli.exit_codes import exit_code
 from daf.episodes.cache import CacheSummary, cache_summary, clear_cache
 from daf.results import ResultTable
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Shows or clears the cache. Exits with 2 on a wrong argument."""
+    """Shows or clears the cache. Ends the process with the exit code."""
     parser = argparse.ArgumentParser(prog="daf_cache", description=__doc__)
     parser.add_argument("action", choices=("show", "clear"))
     parser.add_argument("--dir", type=Path, help="folder of the cache; default: $XDG_CACHE_HOME/daf/episodes")
     options = parser.parse_args(arguments)
-    if options.action == "clear":
-        print(f"{clear_cache(options.dir):,} episodes removed")
-    else:
-        _show(cache_summary(options.dir))
+
+    def act() -> None:
+        if options.action == "clear":
+            print(f"{clear_cache(options.dir):,} episodes removed")
+        else:
+            _show(cache_summary(options.dir))
+
+    sys.exit(exit_code(act, "daf_cache"))
 
 
 def _show(summary: CacheSummary) -> None:

@@ -1,6 +1,7 @@
 """The command line, read before Hydra acts on it: problems are found while nothing has been created yet."""
 
 import re
+from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from daf.cli.doors import DAF_RUN, Door, second_tasks
 from daf.config.paths import CONF_DIR
 from daf.config.refusals import shortened
 from daf.errors import DAFConfigError, Problem
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Values of one swept key that are validated in advance.
 MOST_VALUES = 64
+_SHOWS = {"--cfg", "-c", "--info", "-i", "--hydra-help", "--shell-completion", "-sc"}
 _MULTIRUN = re.compile(r"\+*hydra\.mode=['\"]?MULTIRUN['\"]?")
 
 
@@ -31,6 +34,7 @@ class CommandLine:
     """What the user asked for.
 
     Attributes:
+        arguments: everything, as Hydra's parser wants it.
         overrides: everything that is not a flag.
         multirun: whether `-m` was given.
         only_hydra: whether Hydra alone acts (`--cfg`, `--info`, shell completion, `--experimental-rerun`).
@@ -39,6 +43,7 @@ class CommandLine:
         extra_config_dir: the folder given as `--config-dir`, or None.
     """
 
+    arguments: tuple[str, ...]
     overrides: tuple[str, ...]
     multirun: bool
     only_hydra: bool
@@ -119,13 +124,58 @@ def _key(override: Override) -> str:
     return override.input_line.partition("=")[0] if override.input_line else override.key_or_group
 
 
-def read_command_line(arguments: Sequence[str]) -> CommandLine:
+def read_command_line(arguments: Sequence[str], door: Door = DAF_RUN) -> CommandLine:
     """Reads Hydra's flags and overrides. Ends the process with exit code 2 on an unknown flag.
 
+    Args:
+        door: by which command one came: it may stand for a task, or for `-m`.
+
     Raises:
-        DAFConfigError: a flag that needs another one, or a folder that is not there.
+        DAFConfigError: a flag that needs another one, a folder that is not there, or a second task.
     """
-    parsed = get_args_parser().parse_args(list(arguments))
+    parser = get_args_parser()
+    parser.prog = door.program
+    flags, overrides = flags_and_overrides(parser, arguments)
+    if another := second_tasks(door, overrides):
+        raise DAFConfigError(another)
+    if door.task:
+        overrides = [f"task={door.task}", *overrides]
+    if door.sweeps and not _SHOWS & {flag.partition("=")[0] for flag in flags}:
+        flags.append("--multirun")
+    # Flags last: --info takes a word behind it for its own.
+    arguments = (*overrides, *flags)
+    return _checked(parser.parse_args(list(arguments)), arguments)
+
+
+def flags_and_overrides(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Flags with their values, and overrides, in whatever order they were typed.
+
+    Hydra's parser wants the overrides side by side.
+    """
+    flags: list[str] = []
+    overrides: list[str] = []
+    left = [word for word in arguments if word != "--"]
+    while left:
+        word = left.pop(0)
+        if not word.startswith("-") or word == "-":
+            overrides.append(word)
+            continue
+        flags.append(word)
+        if left and _is_value_of(parser, word, left[0]):
+            flags.append(left.pop(0))
+    return flags, overrides
+
+
+def _is_value_of(parser: ArgumentParser, flag: str, word: str) -> bool:
+    known = parser._option_string_actions
+    names = [flag] if flag in known else [name for name in known if flag.startswith("--") and name.startswith(flag)]
+    action = known[names[0]] if names else None
+    if action is None or action.nargs == 0 or word.startswith("-"):
+        return False
+    return action.nargs is None or word in (action.choices or ())
+
+
+def _checked(parsed: Namespace, arguments: Sequence[str]) -> CommandLine:
     if parsed.resolve and not parsed.cfg:
         raise DAFConfigError([Problem("--resolve", "is only for --cfg.")])
     if parsed.package and not parsed.cfg:
@@ -143,6 +193,7 @@ def read_command_line(arguments: Sequence[str]) -> CommandLine:
         raise DAFConfigError([Problem("--experimental-rerun", f"there is no file {shortened(rerun)!r}.")])
     extra = Path(parsed.config_dir) if parsed.config_dir else None
     return CommandLine(
+        arguments=tuple(arguments),
         overrides=tuple(parsed.overrides),
         # Hydra's other way to ask for it.
         multirun=parsed.multirun or any(map(_MULTIRUN.fullmatch, parsed.overrides)),

@@ -1,35 +1,62 @@
 """Names of missions, variants and policies, checked without importing CoGames."""
 
+import functools
 import importlib.util
+import re
 from importlib.machinery import PathFinder
 from pathlib import Path
 
 from daf.bridge.catalogue import catalogue
 from daf.bridge.mission_names import MISSION_SETS, is_mission_file
+from daf.config.paths import CONF_DIR
 from daf.config.suggestions import nearest
 from daf.files import is_file
 
+_NAME_KEY = re.compile(r"^name: *(\S+)$", re.MULTILINE)
+
 
 def mission_name(name: str) -> str:
-    """Returns the name if it is a mission's full name or an existing mission file, else raises ValueError."""
+    """The full name of the mission that a full or short name means, or the path of an existing mission file.
+
+    Short names are the options of the config group `mission`, and the part behind the dot where one mission has it.
+
+    Raises:
+        ValueError: there is no such mission, or several have the short name.
+    """
     if is_mission_file(name):
         if not is_file(Path(name)):
             raise ValueError(f"there is no mission file {name!r}")
-    elif name not in catalogue().missions:
-        known = [*catalogue().missions, *MISSION_SETS]
+        return name
+    if name in catalogue().missions:
+        return name
+    if name in _mission_options():
+        return _mission_options()[name]
+    meant = [mission for mission in catalogue().missions if mission.partition(".")[2] == name]
+    if len(meant) > 1:
+        raise ValueError(f"{len(meant)} missions are called {name!r}: {', '.join(meant)}")
+    if not meant:
+        known = [*catalogue().missions, *_mission_options(), *MISSION_SETS]
         raise ValueError(f"there is no mission {name!r}. {nearest(name, known)}")
-    return name
+    return meant[0]
+
+
+@functools.cache
+def _mission_options() -> dict[str, str]:
+    """The shipped options of the config group `mission`, with the missions that they name."""
+    files = (CONF_DIR / "mission").glob("*.yaml")
+    return {path.stem: found[1] for path in files if (found := _NAME_KEY.search(path.read_text(encoding="utf-8")))}
 
 
 def mission_pattern(pattern: str) -> str:
-    """Returns the pattern if it names at least one mission, else raises ValueError."""
-    if not expand_missions([pattern]):
+    """The pattern or set if it names at least one mission, the full name of a single one, else raises ValueError."""
+    found = expand_missions([pattern])
+    if not found:
         raise ValueError(f"no mission matches {pattern!r}")
-    return pattern
+    return pattern if pattern in MISSION_SETS or "*" in pattern else found[0]
 
 
 def expand_missions(patterns: list[str]) -> list[str]:
-    """Mission names behind full names, mission files, sets and shell-like patterns; each once, in order.
+    """Full mission names behind full and short names, mission files, sets and shell-like patterns; each once, in order.
 
     Raises:
         ValueError: a name that is neither a mission, a set nor a pattern.

@@ -1,8 +1,11 @@
 """Overrides that Hydra would misread, let pass or end in a traceback for, found before it sees them."""
 
+import re
 from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
@@ -11,6 +14,7 @@ from daf.config.suggestions import nearest
 from daf.errors import Problem, first_line
 
 LONGEST = 200
+_WORD = re.compile(r"[A-Za-z][\w-]{0,63}")
 #: Where else config groups are looked for.
 SEARCH_PATH = "hydra.searchpath"
 
@@ -40,13 +44,28 @@ def refused_overrides(
         try:
             override = OverridesParser.create(config_loader=loader).parse_override(text)
         except Exception as error:  # Hydra's, and what its parser did not expect
-            what = f"cannot be read: {shortened(first_line(error))}."
-            refused[text] = Problem(shortened(text), what, "Use key=value; quote values with commas.")
+            what, hint = f"cannot be read: {shortened(first_line(error))}.", "Use key=value; quote values with commas."
+            if meant := _for_a_word(loader, config_name, paths, text):
+                what, hint = "is no key=value.", meant
+            refused[text] = Problem(shortened(text), what, hint)
             continue
         problem = next(_problems(loader, config_name, paths, override, sweeps), None)
         if problem:
             refused[text] = problem
     return refused
+
+
+def _for_a_word(loader: ConfigLoaderImpl, config_name: str, paths: list[str], text: str) -> str:
+    """What a word without = may have been meant for: an option, whose group is forgotten."""
+    if not _WORD.fullmatch(text):
+        return ""
+    groups = [name for name in loader.get_group_options("", ObjectType.GROUP, config_name, paths) if name != "hydra"]
+    chosen = [f"{group}={option}" for group in groups for option in _options(loader, config_name, paths, group)]
+    meant = [choice for choice in chosen if choice.partition("=")[2] == text]
+    if not meant:
+        options = {choice.partition("=")[2]: choice for choice in reversed(chosen)}
+        meant = [options[option] for option in get_close_matches(text, options, cutoff=0.75)]
+    return f"Did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def _problems(
