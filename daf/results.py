@@ -85,10 +85,12 @@ class TaskResult:
         notes: sentences for the user, such as where to look next.
         failed: episodes without which the result is not whole: a shell script is told so.
         refused: why the answer is no, where the task was asked a question: a shell script is told so. Else None.
-        metrics: named numbers of the result, for programs.
+        metrics: named numbers of the result, for programs, under MLflow's names. A tracked run adds what it logged
+            without a step.
         facts: named words of the result, for programs, such as the winner.
-        files: what it wrote, by names that programs know, such as ``checkpoint`` or ``report``.
-        next: the command that goes on from here, or None.
+        files: what it wrote, by names that programs know, such as ``checkpoint`` or ``report``; absolute paths once it
+            was a tracked run.
+        next: the whole command that goes on from here, to be pasted into a shell, or None.
     """
 
     objective: float | tuple[float, ...] | None

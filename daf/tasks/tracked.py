@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from daf.config.override_secrets import override_without_secrets
@@ -59,7 +60,14 @@ def run_tracked(
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
-    return result, tracker.run_id
+    return _whole(result, tracker), tracker.run_id
+
+
+def _whole(result: TaskResult, tracker: Tracker) -> TaskResult:
+    """The result with what every run has: its metrics as they stand in MLflow, config and tables."""
+    files = {"config": tracker.output_dir / "config.yaml", "summary": tracker.output_dir / "summary.md"}
+    files = {name: path.absolute() for name, path in (files | dict(result.files)).items()}
+    return replace(result, metrics={**tracker.figures, **result.metrics}, files=files)
 
 
 def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from daf.comparison.ablation.contribution_tables import contribution_note, contr
 from daf.comparison.ablation.contributions import Array, Contributions, contributions, metric_by_condition
 from daf.comparison.trainings import trained_policies
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError, Problem
@@ -71,6 +72,7 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
     found = contributions(values, list(ablation.parts), level=ablation.level, metric=ablation.metric)
     _log(found, tracker)
     tracker.log_file(_plot(found, values, config, tracker), "plots")
+    folder = tracker.output_dir / "ablation"
     return AblationResult(
         objective=found.means[()].value,
         tables=contribution_tables(found),
@@ -80,6 +82,8 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
             contribution_note(found),
             *reliability(values[()].shape[1], "trainings" if ablation.trainings else "seeds a mission"),
         ),
+        facts={"largest": found.parts[0].name},
+        files={"data": folder / "ablation.json", "records": folder / RECORDS},
         parts=found.parts,
         interactions=found.interactions,
         means=found.means,
@@ -150,4 +154,10 @@ def _trains(config: DAFConfig) -> bool:
     return config.ablation.trainings > 0
 
 
-ABLATION = Task(name="ablation", run=daf_policy_ablation, problems=_problems, trains=_trains)
+ABLATION = Task(
+    name="ablation",
+    run=daf_policy_ablation,
+    problems=_problems,
+    trains=_trains,
+    gives=frozenset({"data", "records"}),
+)

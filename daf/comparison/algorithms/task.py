@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from daf.comparison.algorithms.contenders import contenders
 from daf.comparison.checkpoints import weights_notes
 from daf.comparison.trainings import trained_policies
+from daf.comparison.winners import standing_facts
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes, unique_names
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
@@ -59,13 +61,18 @@ def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonR
     comparison = compare_algorithms(scores, level=config.comparison.level)
     _publish(comparison, scores, played.seeds, config, tracker)
     metric = config.comparison.metric
+    direction = known_direction(metric, config.comparison.direction)
+    means = {summary.name: summary.mean.value for summary in comparison.summaries}
+    folder = tracker.output_dir / "comparison"
     return AlgorithmComparisonResult(
         objective=comparison.summaries[0].mean.value,
         tables=(
-            algorithms_table(comparison, metric, known_direction(metric, config.comparison.direction)),
+            algorithms_table(comparison, metric, direction),
             algorithm_pairs_table(comparison.pairs, comparison.level, "Algorithms in pairs"),
         ),
         notes=(*_notes(scores, config), *played.notes("comparison"), *timeout_notes(played.records)),
+        facts=standing_facts(means, comparison.pairs, direction),
+        files={"data": folder / "algorithms.json", "records": folder / RECORDS},
         comparison=comparison,
         scores=scores,
         seeds=tuple(played.seeds),

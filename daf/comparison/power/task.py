@@ -21,7 +21,9 @@ from daf.comparison.compare import (
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes
 from daf.comparison.power.findings import Needed, episode_curves, needed_notes, training_curves
+from daf.config.commands import OF_COMPARISON, command_for
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.played import failure_notes, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodeRecord
@@ -90,6 +92,8 @@ def daf_required_episodes(config: DAFConfig, tracker: Tracker) -> PowerResult:
         tables=_tables(found),
         notes=(*needed_notes(found), *pilot.notes, *timeout_notes(pilot.records)),
         failed=pilot.failed,
+        files={"data": tracker.output_dir / FOLDER / "power.json", "records": tracker.output_dir / FOLDER / RECORDS},
+        next=_next(config, found),
         episodes=found.episodes,
         trainings=found.trainings,
         records=tuple(pilot.records),
@@ -200,6 +204,15 @@ def _log(found: Needed, tracker: Tracker) -> None:
     tracker.log_text(json.dumps(json_ready(asdict(found)), indent=1) + "\n", f"{FOLDER}/power.json")
 
 
+def _next(config: DAFConfig, found: Needed) -> str | None:
+    """The comparison that finds the difference that was asked for, where policies are compared that do not train."""
+    needs = [each.paired.value for each in found.episodes if each.paired]
+    if config.power.difference is None or found.trainings or not all(needs) or not needs:
+        return None
+    evaluation = config.evaluation.model_copy(update={"episodes": max(filter(None, needs))})
+    return command_for(config.model_copy(update={"evaluation": evaluation}), "compare", OF_COMPARISON)
+
+
 def _metric(what: str, each: "EpisodesNeeded | TrainingsNeeded") -> str:
     return metric_name(f"{FOLDER}/{what}", f"{each.first} - {each.second}", number_text(each.difference))
 
@@ -227,4 +240,5 @@ POWER = Task(
     named_after=listed_policies,
     problems=_problems,
     trains=trains_algorithms,
+    gives=frozenset({"data", "records"}),
 )

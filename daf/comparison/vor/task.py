@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from daf.comparison.checkpoints import weights_notes
 from daf.comparison.vor.values import VorFindings, vor_findings
 from daf.comparison.vor.vor_tables import vor_notes, vor_tables
+from daf.comparison.winners import packing_command
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import warn_about_untrained
 from daf.episodes.played import log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
@@ -72,6 +74,9 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
             *vor_notes(findings, pool, config),
             *weights_notes(plans[0].policies[:1]),
         ),
+        facts={"candidate": candidate},
+        files={"data": tracker.output_dir / "vor" / "vor.json", "records": tracker.output_dir / "vor" / RECORDS},
+        next=packing_command(config, config.policy),
         candidate=candidate,
         pool=tuple(pool),
         missions=findings.missions,
@@ -120,4 +125,10 @@ def _policies(config: DAFConfig) -> list[KeyedPolicy]:
     return [("policy", config.policy), *pool_policies(config)]
 
 
-VOR = Task(name="vor", run=daf_compare_with_vor, policies=_policies, problems=pool_problems)
+VOR = Task(
+    name="vor",
+    run=daf_compare_with_vor,
+    policies=_policies,
+    problems=pool_problems,
+    gives=frozenset({"data", "records"}),
+)
