@@ -45,7 +45,7 @@ def report(area: str, rows: Sequence[tuple[str, ...]], columns: tuple[str, ...],
 
     from daf.results import ResultTable
 
-    Console().print(ResultTable(f"{area}, load average {load_average()}", columns, tuple(rows)).to_rich())
+    Console().print(ResultTable(f"{area}, load average {load_average()}", columns, tuple(rows)).to_rich(), crop=False)
     path = Path("benchmark-results") / f"{area}.json"
     path.parent.mkdir(exist_ok=True)
     facts = {"load_average": load_average(), "cores": os.cpu_count(), "time": time.strftime("%Y-%m-%d %H:%M")}

@@ -173,7 +173,7 @@ def daf_compare_policy_architectures(analyses: Sequence[PolicyAnalysis]) -> Resu
             _yes_no(analysis.recurrent),
             quantity_text(analysis.action_ms),
             " to ".join(map(quantity_text, analysis.action_ms_range)),
-            str(analysis.timed_actions),
+            f"{analysis.timed_actions:,}",
             "yes" if analysis.why_not_batched is None else f"no: {analysis.why_not_batched.partition(': ')[2]}",
         )
         for analysis in analyses

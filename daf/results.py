@@ -2,19 +2,25 @@
 
 import csv
 import io
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Console, ConsoleOptions, RenderResult
 
-
-#: Cells up to this length, numbers with their intervals, stay on one line; longer ones share what room is left.
-SHORT = 20
+#: Between two columns.
+GAP = "  "
+#: What a column of text needs at least, where its longest word is a path: that may stand out to the right.
 LEAST_WIDTH = 12
+#: Cells with words are texts and begin at the left; "to" between two numbers is no such word.
+_WORD = re.compile(r"[A-Za-z]{3,}|[A-Za-z]/|/[A-Za-z]")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?")
 
 
 def json_ready(value: Any) -> Any:
@@ -40,29 +46,18 @@ class ResultTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
-    def to_rich(self) -> "Table":
-        """The table for a terminal. `Text` keeps rich from reading markup into names such as ``[/models/best.pt]``."""
-        from rich.table import Table
-        from rich.text import Text
+    def to_rich(self) -> "ScreenTable":
+        """The table for a console, which prints it with ``crop=False``.
 
-        table = Table(title=Text(self.title, style="bold"), title_justify="left")
-        for index, column in enumerate(self.columns):
-            short = all(len(row[index]) <= SHORT for row in self.rows)
-            table.add_column(
-                Text(column),
-                justify="right" if index else "left",
-                overflow="fold",
-                no_wrap=short,
-                min_width=None if short else LEAST_WIDTH,
-            )
-        for row in self.rows:
-            table.add_row(*map(Text, row))
-        return table
+        In a terminal it is as wide as that; in a file or a pipe it is as wide as it needs.
+        """
+        return ScreenTable(self)
 
     def to_csv(self) -> str:
-        """The table as CSV with a heading."""
+        """The table as CSV with a heading. Numbers have no separators of thousands there."""
+        rows = [[_for_programs(cell) for cell in row] for row in self.rows]
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        csv.writer(text, lineterminator="\n").writerows([self.columns, *rows])
         return text.getvalue()
 
     def to_markdown(self) -> str:
@@ -73,6 +68,108 @@ class ResultTable:
 
         rule = "|" + " --- |" * len(self.columns)
         return "\n".join([f"## {self.title}", "", line(self.columns), rule, *map(line, self.rows), ""])
+
+
+def _for_programs(cell: str) -> str:
+    return cell.replace(",", "") if _THOUSANDS.fullmatch(cell) else cell
+
+
+@dataclass(frozen=True)
+class ScreenTable:
+    """A table as a console shows it.
+
+    No word and no number is ever cut: where the columns do not fit side by side, cells are broken between words, and
+    where that is not enough, every row becomes a list of its cells. A word that is wider than the screen stays whole.
+    """
+
+    table: ResultTable
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """One text a line. `Text` keeps rich from reading markup into names such as ``[/models/best.pt]``."""
+        from rich.text import Text
+
+        width = options.max_width if console.is_terminal else None
+        for line in broken(self.table.title, width):
+            yield Text(line, style="bold", no_wrap=True, overflow="ignore")
+        for line in self.lines(width):
+            yield Text(line, no_wrap=True, overflow="ignore")
+
+    def lines(self, width: int | None) -> Iterator[str]:
+        """The lines below the title, without spaces at their ends.
+
+        Args:
+            width: of the screen; None for as wide as it needs.
+        """
+        widths = self._widths(width)
+        rows = self._side_by_side(widths) if widths else self._stacked(width)
+        return (row.rstrip() for row in rows)
+
+    def _widths(self, room: int | None) -> list[int] | None:
+        """A width for every column; None where not even the longest words fit side by side."""
+        columns = [(head, *cells) for head, cells in zip(self.table.columns, self._cells(), strict=True)]
+        widths = [max(map(len, column)) for column in columns]
+        if room is None:
+            return widths
+        least = [max((len(word) for cell in column for word in cell.split()), default=0) for column in columns]
+        if any("/" in cell for cell in columns[-1]):
+            words = [word for cell in columns[-1] for word in cell.split() if "/" not in word]
+            least[-1] = max(LEAST_WIDTH, *map(len, words), 0)
+            least[-1] = min(least[-1], widths[-1])
+        spare = room - sum(least) - len(GAP) * (len(columns) - 1)
+        if spare < 0:
+            return None
+        # Those that need least to stand on one line get it first: numbers before sentences.
+        for index in sorted(range(len(columns)), key=lambda column: widths[column] - least[column]):
+            more = min(spare, widths[index] - least[index])
+            spare -= more
+            least[index] += more
+        return least
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """The cells of every column, each on one line."""
+        columns = zip(*self.table.rows, strict=True) if self.table.rows else ((),) * len(self.table.columns)
+        return [tuple(" ".join(cell.split()) for cell in column) for column in columns]
+
+    def _side_by_side(self, widths: Sequence[int]) -> Iterator[str]:
+        cells = self._cells()
+        left = [not index or any(map(_WORD.search, column)) for index, column in enumerate(cells)]
+        yield from _row(self.table.columns, widths, left)
+        yield GAP.join("-" * width for width in widths)
+        for row in zip(*cells, strict=True):
+            yield from _row(row, widths, left)
+
+    def _stacked(self, width: int | None) -> Iterator[str]:
+        (first, *others), indent = self.table.columns, max(map(len, self.table.columns[1:]), default=0) + 2 * len(GAP)
+        for number, (name, *cells) in enumerate(zip(*self._cells(), strict=True)):
+            yield from [""] if number else []
+            yield from broken(f"{first} {name}".strip(), width)
+            for head, cell in zip(others, cells, strict=True):
+                label = f"{GAP}{head}".ljust(indent)
+                yield from broken(label + cell, width, indent)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int], left: Sequence[bool]) -> Iterator[str]:
+    """The lines of a row, whose cells are broken between words."""
+    parts = [broken(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    for line in itertools.zip_longest(*parts, fillvalue=""):
+        padded = zip(line, widths, left, strict=True)
+        yield GAP.join(text.ljust(width) if at_left else text.rjust(width) for text, width, at_left in padded)
+
+
+def broken(text: str, width: int | None, indent: int = 0) -> list[str]:
+    """A text as lines that are broken between words only, all but the first indented; without a width it is one."""
+    if width is None:
+        return [text]
+    # A screen narrower than the indentation would leave no room for words at all.
+    hang = " " * (indent if indent < width // 2 else len(GAP) * 2)
+    return textwrap.wrap(
+        text,
+        max(width, 1),
+        subsequent_indent=hang,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    ) or [""]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -38,7 +38,7 @@ def _show(summary: CacheSummary) -> None:
     for title, counts in (("mission", summary.by_mission), ("policy", summary.by_policy)):
         if counts:
             rows = tuple((name, f"{count:,}") for name, count in counts.items())
-            console.print(ResultTable(f"By {title}", (title, "episodes"), rows).to_rich())
+            console.print(ResultTable(f"By {title}", (title, "episodes"), rows).to_rich(), crop=False)
 
 
 if __name__ == "__main__":

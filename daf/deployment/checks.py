@@ -11,7 +11,7 @@ from daf.bridge.jail import FILES, NETWORK, PROCESSES, WALLS
 from daf.deployment.metadata import BundleMetric
 from daf.deployment.trials import Trial
 from daf.results import ResultTable
-from daf.visualization.text import NO_VALUE
+from daf.visualization.text import NO_VALUE, count_text
 
 Status = Literal["passed", "warning", "failed"]
 JUNCTIONS_HELD, HEALTH, ACTIONS, NOOP_ACTIONS = "cogs/aligned.junction.held", "hp.amount", "action.", "action.noop."
@@ -255,7 +255,7 @@ def _match_rows(trial: Trial) -> Iterator[tuple[str, ...]]:
     for name, episodes in groups.items():
         others = [r for e in episodes for a, r in enumerate(e.rewards) if e.assignments[a] != e.assignments[0]]
         cells = (fmean(own_rewards(episodes)), fmean(others) if others else None, survival(episodes))
-        yield (name, str(len(episodes)), *map(_number, (*cells, junctions_held(episodes))))
+        yield (name, count_text(len(episodes)), *map(_number, (*cells, junctions_held(episodes))))
 
 
 def _number(value: float | None) -> str:

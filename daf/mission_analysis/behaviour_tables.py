@@ -9,6 +9,7 @@ from daf.records import EpisodeRecord
 from daf.results import ResultTable
 from daf.visualization.text import (
     NO_VALUE,
+    count_text,
     estimate_cells,
     level_text,
     p_text,
@@ -54,7 +55,7 @@ def behaviour_table(behaviour: MissionBehaviour) -> ResultTable:
     rows = [
         *((name, *(_mean_cell(policy.means[name]) for policy in policies)) for name in policies[0].means),
         (f"mean {criterion.metric}", *(_mean_cell(policy.metric) for policy in policies)),
-        ("episodes", *(str(policy.episodes) for policy in policies)),
+        ("episodes", *(count_text(policy.episodes) for policy in policies)),
         (f"success: {criterion.metric} > {limit}", *map(_success_cell, policies)),
     ]
     title = f"Behaviour on {behaviour.mission} ({level_text(behaviour.level)} intervals over episodes)"
@@ -92,4 +93,4 @@ def correlation_table(
 
 def _cells(correlation: Correlation) -> tuple[str, ...]:
     cells = estimate_cells(correlation.estimate, "+")
-    return (correlation.metric, *cells, p_text(correlation.p_value), str(correlation.episodes))
+    return (correlation.metric, *cells, p_text(correlation.p_value), count_text(correlation.episodes))

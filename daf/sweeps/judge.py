@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.results import ResultTable
-from daf.visualization.text import NO_DIFFERENCE, estimate_cells, estimate_text, interval_heading, p_text
+from daf.visualization.text import NO_DIFFERENCE, count_text, estimate_cells, estimate_text, interval_heading, p_text
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairResult
@@ -172,7 +172,7 @@ def _table(
                 f"{candidate.number}{' (baseline)' if candidate.number == baseline else ''}",
                 candidate.name,
                 *estimate_cells(summary.mean),
-                str(summary.episodes),
+                count_text(summary.episodes),
                 p_text(pair.p_value if pair else None),
             )
         )

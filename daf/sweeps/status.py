@@ -117,7 +117,7 @@ def trials_table(study: StudyView, metrics: Sequence[str], most: int = 10) -> Re
 
 
 def _seconds(trial: StudyTrial) -> str:
-    return NO_VALUE if trial.facts.seconds is None else f"{trial.facts.seconds:.1f}"
+    return NO_VALUE if trial.facts.seconds is None else f"{trial.facts.seconds:,.1f}"
 
 
 def values_text(values: Sequence[float]) -> str:

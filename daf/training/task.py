@@ -119,7 +119,7 @@ def _table(outcome: TrainingOutcome, curve: list[tuple[int, float]]) -> ResultTa
         (
             ("agent steps", f"{outcome.agent_steps:,}"),
             ("epochs", f"{outcome.epochs:,}"),
-            ("seconds", f"{outcome.seconds:.1f}"),
+            ("seconds", f"{outcome.seconds:,.1f}"),
             ("mean episode reward, last quarter", "no episode ended" if late is None else number_text(late)),
             ("weights", str(outcome.model)),
         ),

@@ -9,6 +9,7 @@ from daf.visualization.text import (
     NO_VALUE,
     Direction,
     best_first,
+    count_text,
     estimate_cells,
     interval_heading,
     interval_text,
@@ -31,7 +32,7 @@ def algorithms_table(comparison: "AlgorithmComparison", metric: str, direction: 
         (
             summary.name,
             groups[summary.name],
-            str(summary.trainings) if summary.trainings > 1 else NO_VALUE,
+            count_text(summary.trainings) if summary.trainings > 1 else NO_VALUE,
             *estimate_cells(summary.mean),
             *estimate_cells(summary.iqm),
         )

@@ -12,6 +12,7 @@ from daf.visualization.groups import Groups
 from daf.visualization.text import (
     ALL_MISSIONS,
     NO_VALUE,
+    count_text,
     first_verdict_text,
     interval_heading,
     interval_text,
@@ -122,7 +123,7 @@ def scored_columns(metric: str, level: float, scope: str = ALL_MISSIONS) -> Colu
     return _named(
         Column("policy", "policy", lambda scored: scored.policy),
         Column("mission", "mission", lambda scored: scored.mission or scope),
-        Column("episodes", "episodes", lambda scored: scored.episodes),
+        Column("episodes", "episodes", lambda scored: scored.episodes, count_text),
         *_estimate("mean", f"mean {metric}", interval_heading(level)),
         Column("std", "sd", lambda scored: scored.std, number_text),
     )
@@ -151,7 +152,7 @@ def pair_columns(level: float, scope: str = ALL_MISSIONS) -> "Columns[PairResult
         Column("first", "first", lambda pair: pair.first),
         Column("second", "second", lambda pair: pair.second),
         Column("mission", "mission", lambda pair: pair.mission or scope),
-        Column("episodes", "episodes", lambda pair: pair.episodes),
+        Column("episodes", "episodes", lambda pair: pair.episodes, count_text),
         *_estimate("difference", "difference", interval, sign="+"),
         *_estimate("cohens_d", "Cohen's d", interval, sign="+", spelling=ratio_text),
         *_estimate("hedges_g", "Hedges' g", interval, sign="+", spelling=ratio_text),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from daf.results import ResultTable
-from daf.visualization.text import NO_VALUE, interval_heading, number_text, ratio_text, share_text
+from daf.visualization.text import NO_VALUE, count_text, interval_heading, number_text, ratio_text, share_text
 
 if TYPE_CHECKING:
     from daf.statistics import EpisodesNeeded, Need, TrainingsNeeded
@@ -48,7 +48,7 @@ def trainings_table(needed: Sequence["TrainingsNeeded"], names: Names, episodes:
         )
         for each in needed
     ]
-    head = ("pair", "difference", *(f"with {count} episodes" for count in episodes))
+    head = ("pair", "difference", *(f"with {count:,} episodes" for count in episodes))
     return ResultTable("Trainings needed, of each algorithm", head, tuple(rows))
 
 
@@ -56,14 +56,14 @@ def size_text(need: "Need | None", most: int) -> str:
     """How many are needed; a dash where nothing is known."""
     if need is None:
         return NO_VALUE
-    return f"over {most:,}" if need.value is None else str(need.value)
+    return f"over {most:,}" if need.value is None else count_text(need.value)
 
 
 def bounds_text(need: "Need | None", most: int) -> str:
     """Its bounds; a dash where nothing is known."""
     if need is None or need.low is None:
         return size_text(need, most)
-    return f"{need.low} or more" if need.high is None else f"{need.low} to {need.high}"
+    return f"{need.low:,} or more" if need.high is None else f"{need.low:,} to {need.high:,}"
 
 
 def _with_bounds(need: "Need | None", most: int) -> str:

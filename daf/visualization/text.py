@@ -27,7 +27,7 @@ def number_text(value: float | None, sign: str = "") -> str:
     """
     if not is_known(value):
         return NO_VALUE
-    return f"{value:{sign}.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
+    return f"{value:{sign},.4f}" if value == 0 or 0.001 <= abs(value) < 1e6 else f"{value:{sign}.4g}"
 
 
 def picture_text(value: float) -> str:
@@ -40,6 +40,11 @@ def quantity_text(value: float) -> str:
     if not is_known(value):
         return NO_VALUE
     return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def count_text(count: int) -> str:
+    """How many, with separators of thousands."""
+    return f"{count:,}"
 
 
 def rating_text(mean: float, deviation: float) -> str:

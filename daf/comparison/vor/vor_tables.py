@@ -7,7 +7,7 @@ from daf.config.schemas import DAFConfig
 from daf.records import EpisodePlan
 from daf.results import ResultTable
 from daf.scoring_analysis import Vor
-from daf.visualization.text import ALL_MISSIONS, NO_VALUE, estimate_cells, level_text
+from daf.visualization.text import ALL_MISSIONS, NO_VALUE, count_text, estimate_cells, level_text
 
 Mixes = dict[tuple[str, int], str]
 
@@ -27,7 +27,7 @@ def _mix(plan: EpisodePlan) -> str:
 
 
 def _mission_table(candidate: str, vor: Vor, mixes: Mixes) -> ResultTable:
-    seeds = str(len(vor.seeds))
+    seeds = count_text(len(vor.seeds))
     rows = [
         (
             str(count.candidate_agents),
