@@ -44,7 +44,10 @@ class Tracker:
 
     Attributes:
         delivered: what earlier runs had left and this one's start brought to MLflow.
+        overrides: what the run was asked for on the command line.
     """
+
+    overrides: tuple[str, ...] = ()
 
     def __init__(
         self,
