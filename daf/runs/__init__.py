@@ -1,5 +1,6 @@
 """What becomes of runs afterwards: they are listed, compared, reported again, delivered, cleaned away."""
 
 from daf.runs.deliver import daf_deliver
+from daf.runs.listing import daf_list_runs
 
-__all__ = ["daf_deliver"]
+__all__ = ["daf_deliver", "daf_list_runs"]
