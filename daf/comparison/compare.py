@@ -90,7 +90,7 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
     return PolicyComparisonResult(
         objective=comparison.summary(scores.policies[0]).mean.value,
         tables=(summary_table(comparison, scores.metric, findings.direction), pairs_table(comparison)),
-        notes=(*findings.notes, f"Report: {report.html}"),
+        notes=(*findings.notes, *([f"Report: {report.html}"] if report.html else [])),
         failed=len(played.failures),
         comparison=comparison,
         sequential=played.sequential,
