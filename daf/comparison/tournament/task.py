@@ -98,7 +98,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     counted, names = played.counted, [mission.name for mission in missions]
     season = rank_policies(counted, played.entrants, names, level=config.tournament.level)
     _log(season, played, names, tracker)
-    draw_files(tracker, "plots", {"tournament.png": partial(_plot, season)})
+    draw_files(tracker, "plots", {"tournament.png": partial(plot_season, season)})
     return TournamentResult(
         objective=None,
         tables=(season_table(season),),
@@ -167,7 +167,8 @@ def _values(standing: Standing) -> list[tuple[str, float]]:
     ]
 
 
-def _plot(season: Season, path: Path) -> Path:
+def plot_season(season: Season, path: Path) -> Path:
+    """Draws the scores of all policies."""
     scores = {standing.policy: standing.score for standing in season.standings}
     return daf_plot_policy_comparison(
         {name: sample.tolist() for name, sample in season.samples.items()},
