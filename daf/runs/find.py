@@ -34,11 +34,25 @@ def store_problems(config: DAFConfig) -> list[Problem]:
 
 
 def run_problems(config: DAFConfig) -> list[Problem]:
-    """What is wrong where a run must be named by `run`, as far as it shows without asking the store."""
+    """What is wrong where a run must be named by `run`: before anything is made, it must be found."""
     if config.run is None:
         hint = "For example: run=1f0c, the beginning of its id. python -m daf.run task=runs lists runs."
         return [Problem("run", f"task={config.task.name} needs the run that it is about.", hint)]
-    return store_problems(config)
+    try:
+        named_run(config)
+    except DAFConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def named_run(config: DAFConfig) -> "tuple[MlflowClient, Run]":
+    """The config's store, and the run in it that `run` names.
+
+    Raises:
+        DAFConfigError: there is none.
+    """
+    client = open_existing(config)
+    return client, find_run(client, config.run or "", "run")
 
 
 def open_existing(config: DAFConfig) -> "MlflowClient":

@@ -13,7 +13,7 @@ import yaml
 from daf.episodes.kept import RECORDS, daf_read_records
 from daf.errors import DAFError
 from daf.records import EpisodeRecord
-from daf.runs.find import logged_config, logged_file, logged_text
+from daf.runs.find import KIND_TAG, logged_config, logged_file, logged_text
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,9 +78,13 @@ class Logged:
         """Brings an artifact into a folder under its own path; None where there is no such one."""
         return logged_file(self.client, self.run_id, path, folder)
 
+    def overrides(self) -> list[str]:
+        """What the run was asked for on the command line, secrets blanked."""
+        text = logged_text(self.client, self.run_id, "overrides.yaml")
+        return [str(override) for override in yaml.safe_load(text) or []] if text else []
+
     def command(self) -> str:
         """The command that the run was asked for with, secrets blanked, as far as it was one."""
-        text = logged_text(self.client, self.run_id, "overrides.yaml")
-        overrides = yaml.safe_load(text) if text else []
-        many = ["-m"] if "daf.sweep" in self.run.data.tags else []
-        return shlex.join(["python", "-m", "daf.run", *many, *map(str, overrides)])
+        tags = self.run.data.tags
+        many = ["-m"] if "daf.sweep" in tags or tags.get(KIND_TAG) in ("sweep", "multirun") else []
+        return shlex.join(["python", "-m", "daf.run", *many, *self.overrides()])

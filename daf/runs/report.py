@@ -6,7 +6,7 @@ from itertools import starmap
 from daf.config.schemas import DAFConfig
 from daf.results import TaskResult
 from daf.runs.differences import COMMIT, DIRTY
-from daf.runs.find import TASK_TAG, find_run, open_existing, run_problems
+from daf.runs.find import TASK_TAG, named_run, run_problems
 from daf.runs.logged import Logged
 from daf.runs.page import write_page
 from daf.runs.rebuilt import rebuild
@@ -25,9 +25,7 @@ def daf_report(config: DAFConfig, tracker: Tracker) -> TaskResult:
         DAFConfigError: there is no such run.
         DAFError: too little was logged of it; it says what is missing.
     """
-    assert config.run is not None, "Task.problems has refused that"
-    client = open_existing(config)
-    logged = Logged(client, find_run(client, config.run, "run"))
+    logged = Logged(*named_run(config))
     rebuilt = rebuild(logged, tracker)
     page = rebuilt.page
     if page is None:

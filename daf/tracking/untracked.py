@@ -21,6 +21,7 @@ class Untracked(Tracker):
         self.output_dir = output_dir
         self.overrides = tuple(overrides)
         self.delivered = ()
+        self.figures: dict[str, float] = {}
         self._redactor = redactor()
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
