@@ -56,6 +56,7 @@ def _redacted(table: ResultTable) -> ResultTable:
 
 def _endings(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> Iterator[str]:
     yield f"Files: {output_dir}"
-    yield f"MLflow run: {run_id} ({ui_command(uri)})"
+    if run_id:  # a task that tracks nothing has none
+        yield f"MLflow run: {run_id} ({ui_command(uri)})"
     if result.next:
         yield f"Go on with: {result.next}"

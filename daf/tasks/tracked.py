@@ -1,10 +1,11 @@
 """A config as one tracked run: its output folder, its MLflow run, its task's work, its tables."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
@@ -14,9 +15,11 @@ from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
 from daf.tracking import Tracker, log_provenance, open_tidied
 from daf.tracking.output_folder import Claim, claimed, single_request
+from daf.tracking.untracked import Untracked
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
@@ -31,22 +34,37 @@ def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
 def tracked(
     config: DAFConfig, name: str, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
 ) -> Iterator[Tracker]:
-    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder."""
+    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder.
+
+    A task that is not tracked gets a tracker that writes files only; then no store is opened.
+    """
+    if not find_task(config.task).tracked:
+        yield Untracked(Path(config.output_dir).absolute(), overrides)
+        return
     store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
+        tracker.overrides = tuple(overrides)
         claim.is_of(tracker.run_id)
         log_provenance(tracker, config, overrides)
         yield tracker
 
 
 def run_tracked(
-    config: DAFConfig, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
+    config: DAFConfig,
+    overrides: Sequence[str],
+    claim: Claim,
+    *,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, str] = NO_TAGS,
 ) -> tuple[TaskResult, str]:
-    """Does the work of a checked config's task in an MLflow run of its own.
+    """Does the work of a checked config's task in an MLflow run of its own, unless the task has none.
+
+    Args:
+        tags: more tags of the run.
 
     Returns:
-        The result, and the id of the run.
+        The result, and the id of the run, empty where there is none.
 
     Raises:
         DAFError: the work failed; the MLflow run says FAILED.
@@ -54,6 +72,8 @@ def run_tracked(
     """
     task = find_task(config.task)
     with tracked(config, run_name(config, overrides), overrides, claim, parent_run_id=parent_run_id) as tracker:
+        if tags:
+            tracker.set_tags(tags)
         result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")

@@ -166,6 +166,38 @@ def _new_record(request: Request) -> _Record:
     )
 
 
+@dataclass(frozen=True)
+class LastRun:
+    """Whose files a folder holds.
+
+    Attributes:
+        name: the request and the MLflow run, for people.
+        status: how it ended: FINISHED, FAILED or KILLED; a run that was killed hard still says RUNNING.
+        run_id: of the MLflow run, or None where there was none.
+    """
+
+    name: str
+    status: str
+    run_id: str | None
+
+
+@contextmanager
+def left_alone(folder: Path) -> Iterator[LastRun]:
+    """Keeps a folder from any run, for the block, and says whose files it holds.
+
+    Raises:
+        DAFConfigError: a run is at work there, or it says of no run, or of a damaged one.
+        OSError: it cannot be locked.
+    """
+    with _locked(folder) as locked:
+        _, record = _read(folder / RECORD)
+        if record is None:
+            raise DAFConfigError([Problem("output_dir", f"{folder} is no run's folder.")])
+        if record.status == "RUNNING" and _lives(record.process, locked=locked):
+            raise _at_work(folder, record)
+        yield LastRun(record.name(), record.status, record.run_id)
+
+
 @contextmanager
 def _locked(folder: Path) -> Iterator[bool]:
     """Holds the folder's lock, and removes it in the end; False where the file system has none."""

@@ -1,0 +1,8 @@
+"""What becomes of runs afterwards: they are listed, compared, reported again, delivered, cleaned away."""
+
+from daf.runs.clean import daf_clean
+from daf.runs.deliver import daf_deliver
+from daf.runs.listing import daf_list_runs
+from daf.runs.report import daf_report
+
+__all__ = ["daf_clean", "daf_deliver", "daf_list_runs", "daf_report"]
