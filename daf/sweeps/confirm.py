@@ -22,6 +22,7 @@ from daf.sweeps.seeds import END, with_evaluation
 from daf.sweeps.status import in_state, name_of
 from daf.sweeps.study import StudyTrial, StudyView
 from daf.tasks import find_task
+from daf.tracking.names import KIND
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class _Confirming:
             name=f"confirm {name_of(trial)}",
             # Below the trial that is confirmed, so that the sweep's own children are its trials and nothing else.
             parent_run_id=facts.run_id,
-            tags={"daf.trial.number": str(trial.number), "daf.trial.confirms": "true"},
+            tags={KIND: "confirmation", "daf.trial.number": str(trial.number), "daf.trial.confirms": "true"},
             training_seeds=seeds_from(config.seed, self._request.config.sweep.seeds_per_trial),
             weights=facts.checkpoints or None,
         )

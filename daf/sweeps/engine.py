@@ -1,6 +1,7 @@
 """The engine: keeps every worker busy, tries again what failed, and lets nothing get lost."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -105,6 +106,8 @@ class _Engine[Subject]:
         self._executor = executor
         self._view = view
         self._active: dict[int, _Active[Subject]] = {}
+        self._stopped: set[int] = set()
+        self._looked = 0.0
 
     def run(self) -> None:
         """Runs until the source has nothing more."""
@@ -113,6 +116,7 @@ class _Engine[Subject]:
             with interrupt_deferred() as stop_if_interrupted:
                 while self._fill():
                     self._handle_events()
+                    self._stop_asked()
                     self._stored.heartbeat()
                     stop_if_interrupted()
         finally:
@@ -148,6 +152,17 @@ class _Engine[Subject]:
             self._handle(event)
             event = self._executor.next_event(0.0)
 
+    def _stop_asked(self) -> None:
+        """Stops the jobs that somebody wants to end; looks once in `TICK_S` seconds, however many events there are."""
+        if time.monotonic() - self._looked < TICK_S:
+            return
+        self._looked = time.monotonic()
+        for job_id, active in self._active.items():
+            if job_id not in self._stopped and self._source.stop_asked(active.subject):
+                self._stopped.add(job_id)
+                self._view.running[active.job.name] = "is being stopped"
+                self._executor.stop(job_id)
+
     def _handle(self, event: Event) -> None:
         if isinstance(event, JobMessage):
             self._take_message(event)
@@ -169,6 +184,9 @@ class _Engine[Subject]:
                 self._executor.stop(event.job_id)
 
     def _take_failure(self, active: _Active[Subject], event: JobFailed) -> None:
+        if self._source.stop_asked(active.subject):
+            self._source.stop(active.subject)
+            return
         # The worker may not have been able to do so itself.
         end_run(self._tracker, active.job.run_id, "FAILED", event.traceback)
         if self._retries.allows(event, active.attempt):

@@ -49,6 +49,9 @@ class TrialFacts(_Facts):
         seconds: that it took; None while it has not ended.
         failure: how it failed, and its error in one line.
         same_as: number of the earlier trial with the same config, where this one was not run for that reason.
+        enqueued: whether somebody asked for it while the sweep was there already; see `steering`.
+        stop_asked: whether somebody asked for it to end.
+        stopped: whether it ended for that reason.
     """
 
     assignments: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +66,9 @@ class TrialFacts(_Facts):
     seconds: float | None = None
     failure: str | None = None
     same_as: int | None = None
+    enqueued: bool = False
+    stop_asked: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +82,7 @@ class StudyFacts(_Facts):
         parent_run_id: the MLflow run that its trials are filed under.
         verdict: what the confirmation found.
         confirmed_best: number of the trial with the best confirmed mean.
+        stops: how often somebody asked that no more trials begin; who begins later is not meant by those before.
         heartbeats: owner of trials to its last heartbeat, in seconds since the epoch; in order of their beginnings.
     """
 
@@ -85,6 +92,7 @@ class StudyFacts(_Facts):
     parent_run_id: str | None = None
     verdict: str | None = None
     confirmed_best: int | None = None
+    stops: int = 0
     heartbeats: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

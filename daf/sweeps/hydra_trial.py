@@ -39,5 +39,5 @@ class _StorageContext:
             self._stop = self._trial.report(message.step, message.value)
 
     def should_stop(self) -> bool:
-        """Whether the pruner said so."""
-        return self._stop
+        """Whether the pruner said so, or somebody asked for it."""
+        return self._stop or self._trial.stop_asked

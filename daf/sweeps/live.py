@@ -50,7 +50,8 @@ def _table(status: SweepStatus, running: Mapping[str, str], events: list[str]) -
     table = Table(title=f"Sweep {status.name}", title_justify="left", show_header=False, box=None)
     table.add_column(style="bold")
     table.add_column()
-    counts = f"{status.complete} complete, {status.pruned} pruned, {status.failed} failed of {status.n_trials}"
+    stopped = f"{status.stopped} stopped by the user, " if status.stopped else ""
+    counts = f"{status.complete} complete, {status.pruned} pruned, {stopped}{status.failed} failed of {status.n_trials}"
     table.add_row("trials", counts)
     for name, word in running.items():
         table.add_row("running", escape(f"{name} {word}"))

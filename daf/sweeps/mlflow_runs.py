@@ -12,12 +12,16 @@ from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob
 from daf.sweeps.study import StoredStudy
 from daf.tracking.begin import new_run, open_tidied
+from daf.tracking.names import KIND
 from daf.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+
+#: Tag of a run that the user stopped.
+STOPPED = "daf.stopped"
 
 
 def sweep_run(stored: StoredStudy, output_dir: Path) -> Tracker:
@@ -42,7 +46,7 @@ def parent_run(client: "MlflowClient", experiment_id: str, stored: StoredStudy, 
     before = stored.facts.parent_run_id
     if before and _is_there(client, before):
         return before
-    mine = new_run(client, experiment_id, name, {})
+    mine = new_run(client, experiment_id, name, {KIND: "sweep"})
     claimed = stored.claim_parent(before, mine)
     chosen = next(run_id for run_id in claimed if run_id == mine or _is_there(client, run_id))
     if chosen != mine:
@@ -103,6 +107,18 @@ def end_run(tracker: Tracker, run_id: str | None, status: str, traceback: str = 
             client.set_terminated(seed.info.run_id, status)
     except Exception as error:  # a broken store ends no sweep
         log.warning("MLflow: run %s could not be ended: %s", run_id, redactor().text(str(error)))
+
+
+def stop_run(tracker: Tracker, run_id: str | None) -> None:
+    """Ends the MLflow run of a trial that the user stopped as KILLED, whatever its worker called it."""
+    if not run_id:
+        return
+    end_run(tracker, run_id, "KILLED")
+    try:
+        tracker.client.set_tag(run_id, "daf.trial.state", "STOPPED")
+        tracker.client.set_tag(run_id, STOPPED, "by the user")
+    except Exception as error:  # as above
+        log.warning("MLflow: run %s could not be marked as stopped: %s", run_id, redactor().text(str(error)))
 
 
 def last_line(traceback: str) -> str:

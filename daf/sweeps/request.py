@@ -14,6 +14,7 @@ from daf.sweeps.seeds import StudySeeds
 from daf.sweeps.space import Assignments, Compose, Space, trial_name
 from daf.sweeps.strategies import report_every
 from daf.sweeps.study import RunningTrial
+from daf.tracking.names import KIND
 from daf.tracking.tracker import Tracker
 
 
@@ -55,7 +56,7 @@ class SweepRequest:
         sweep = self.config.sweep.model_copy(update={"report_every": report_every(self.config)})
         config = config.model_copy(update={"output_dir": str(folder), "sweep": sweep})
         trial.record(output_dir=str(folder))
-        tags = {"daf.trial.number": str(trial.number), "daf.trial.attempt": str(attempt)}
+        tags = {KIND: "trial", "daf.trial.number": str(trial.number), "daf.trial.attempt": str(attempt)}
         job = replace(
             trial_job(self.seeds.of_trial(config), trial.number, trial.facts.assignments, self.tracker.run_id),
             name=trial_name(assignments),

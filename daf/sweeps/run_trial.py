@@ -20,6 +20,7 @@ from daf.execution.executor import JobContext
 from daf.redaction import redactor
 from daf.sweeps.jobs import TrialJob, TrialOutcome
 from daf.sweeps.run_seed import Progress, SeedRun, SeedScore, TrialStoppedError, run_seed
+from daf.tracking.names import KIND
 from daf.tracking.provenance import flatten
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker, metric_name
@@ -114,6 +115,7 @@ def _run_seed(job: TrialJob, index: int, context: JobContext, tracker: Tracker, 
     folder.mkdir(exist_ok=True)
     name = f"seed={config.seed}"
     with Tracker(tracker.client, tracker.experiment_id, name, folder, parent_run_id=tracker.run_id) as inner:
+        inner.set_tags({KIND: "training"})
         try:
             config = config.model_copy(update={"output_dir": str(folder)})
             return run_seed(replace(run, config=config, tracker=inner))

@@ -8,7 +8,7 @@ from typing import Protocol
 from daf.errors import DAFConfigError, DAFError
 from daf.redaction import redactor
 from daf.sweeps.jobs import Intermediate, TrialJob, TrialOutcome
-from daf.sweeps.mlflow_runs import end_run, last_line, with_run
+from daf.sweeps.mlflow_runs import end_run, last_line, stop_run, with_run
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.space import trial_name
 from daf.sweeps.status import values_text
@@ -35,6 +35,12 @@ class JobSource[Subject](Protocol):
 
     def fail(self, subject: Subject, traceback: str) -> None:
         """Takes that a job failed for the last time."""
+
+    def stop_asked(self, subject: Subject) -> bool:
+        """Whether somebody has asked for a subject's job to end."""
+
+    def stop(self, subject: Subject) -> None:
+        """Takes that a job ended for that reason."""
 
 
 class TrialSource:
@@ -67,6 +73,9 @@ class TrialSource:
         """
         if outcome := self.recorded_outcome(subject):
             self.finish(subject, outcome)
+            return None
+        if self.stop_asked(subject):
+            self.stop(subject)
             return None
         if attempt:
             subject.record(retries=attempt)
@@ -110,6 +119,9 @@ class TrialSource:
             return
         if outcome.state == "complete":
             subject.complete(outcome.values)
+        elif self.stop_asked(subject):
+            self.stop(subject)
+            return
         else:
             subject.prune()
         values = values_text(outcome.values) or "pruned"
@@ -122,6 +134,16 @@ class TrialSource:
             DAFError: more have failed than `sweep.max_failure_rate` allows.
         """
         self._fail(subject, traceback, "failed")
+
+    def stop_asked(self, subject: RunningTrial) -> bool:
+        """Whether the study says so."""
+        return subject.stop_asked
+
+    def stop(self, subject: RunningTrial) -> None:
+        """Stores that the user stopped a trial."""
+        subject.stop()
+        stop_run(self._request.tracker, subject.facts.run_id)
+        self._notify(f"trial {subject.number}: stopped by the user")
 
     def _fail(self, subject: RunningTrial, traceback: str, how: str) -> None:
         self._record_failure(subject, traceback, how)
@@ -179,6 +201,14 @@ class ExtraJobs:
     def recorded_outcome(self, subject: int) -> TrialOutcome | None:
         """None: an outcome on disk has no scores, which are what these jobs are for."""
         return None
+
+    def stop_asked(self, subject: int) -> bool:
+        """Trials alone are stopped."""
+        return False
+
+    def stop(self, subject: int) -> None:
+        """Never asked for."""
+        raise AssertionError(f"nobody can stop {self._jobs[subject].name}")
 
     def finish(self, subject: int, outcome: TrialOutcome) -> None:
         """Hands the outcome on."""

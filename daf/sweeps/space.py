@@ -101,6 +101,33 @@ class Parameter:
         low, high, _ = self._bounds()
         return isinstance(sampled, int | float) and low <= sampled <= high
 
+    def fitting(self, value: Any) -> Any:
+        """The sampled value for one that a user wrote down, in the type that the study keeps.
+
+        Raises:
+            ValueError: the key does not range over it; the message says over what it does.
+        """
+        sampled = self.sampled(value)
+        number = isinstance(sampled, int | float) and not isinstance(sampled, bool)
+        if not self.contains(sampled) or not (number or self.config.choices is not None):
+            raise ValueError(f"{value!r} is not among what it ranges over: {self.range_text()}")
+        if self.config.choices is not None:
+            return next(choice for choice in self._choices if choice == sampled)
+        low, _, step = self._bounds()
+        steps = (sampled - low) / step if step else 0.0
+        if abs(steps - round(steps)) > 1e-9 * max(1.0, abs(steps)):
+            raise ValueError(f"{value!r} is between two of its steps: {self.range_text()}")
+        return int(sampled) if self.config.type == "int" else float(sampled)
+
+    def range_text(self) -> str:
+        """What it ranges over, in words."""
+        if self.config.choices is not None:
+            return f"one of {', '.join(map(str, self._choices))}"
+        low, high, step = self._bounds()
+        whole = "whole numbers from " if self.config.type == "int" else ""
+        steps = f" in steps of {step:g}" if self.config.step is not None else ""
+        return f"{whole}{low:g} to {high:g}{steps}{f' (x of {self.config.transform})' if self.config.transform else ''}"
+
     def distribution(self) -> "BaseDistribution":
         """What the study samples it from."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

@@ -21,6 +21,7 @@ class SweepStatus:
         running: trials that a living process works on.
         interrupted: trials that a dead process left behind; the same command runs them again.
         complete, pruned, failed: finished trials; infeasible configs count as failed.
+        stopped: finished trials that the user stopped.
         best: number of the best trial so far, or None; for several objectives the first of the Pareto front.
         best_values: its objective.
         best_name: what it varied.
@@ -35,6 +36,7 @@ class SweepStatus:
     interrupted: int
     complete: int
     pruned: int
+    stopped: int = 0
     failed: int
     best: int | None
     best_values: tuple[float, ...]
@@ -46,7 +48,7 @@ class SweepStatus:
     @property
     def finished(self) -> int:
         """Trials that are done, however they ended."""
-        return self.complete + self.pruned + self.failed
+        return self.complete + self.pruned + self.stopped + self.failed
 
     def __str__(self) -> str:
         # Earlier runs of the study may have asked for more.
@@ -54,6 +56,7 @@ class SweepStatus:
         if self.finished > self.n_trials:
             parts = [f"{self.finished} trials, {self.n_trials} asked for"]
         counts = {"running": self.running, "interrupted": self.interrupted, "pruned": self.pruned}
+        counts["stopped by the user"] = self.stopped
         parts += [f"{count} {what}" for what, count in (counts | {"failed": self.failed}).items() if count]
         if self.best is not None:
             parts.append(f"best {values_text(self.best_values)} (trial {self.best})")
@@ -69,6 +72,8 @@ def read_status(study: StudyView, n_jobs: int = 1) -> SweepStatus:
     running = in_state(trials, "RUNNING")
     interrupted = [trial for trial in running if is_dead(trial.facts.owner, facts.heartbeats)]
     complete, several = in_state(trials, "COMPLETE"), len(study.directions) > 1
+    pruned = in_state(trials, "PRUNED")
+    stopped = sum(trial.facts.stopped for trial in pruned)
     best = study.best_trials(1)
     n_trials = len(trials) if facts.n_trials is None else facts.n_trials
     return SweepStatus(
@@ -77,7 +82,8 @@ def read_status(study: StudyView, n_jobs: int = 1) -> SweepStatus:
         running=len(running) - len(interrupted),
         interrupted=len(interrupted),
         complete=len(complete),
-        pruned=len(in_state(trials, "PRUNED")),
+        pruned=len(pruned) - stopped,
+        stopped=stopped,
         failed=len(in_state(trials, "FAIL")),
         best=best[0].number if best else None,
         best_values=best[0].values if best else (),

@@ -55,8 +55,11 @@ def quiet_optuna() -> None:
     logging.getLogger("optuna").propagate = True
 
 
-def open_storage(config: DAFConfig) -> "BaseStorage":
+def open_storage(config: DAFConfig, *, read_only: bool = False) -> "BaseStorage":
     """The storage that `sweep.storage` names.
+
+    Args:
+        read_only: leaves a damaged journal as it is, and makes nothing where there is none yet.
 
     Raises:
         DAFConfigError: it cannot be opened.
@@ -68,17 +71,19 @@ def open_storage(config: DAFConfig) -> "BaseStorage":
     address = config.sweep.storage
     if address and "://" in address:
         try:
-            return RDBStorage(address)
+            return RDBStorage(address, skip_table_creation=read_only)
         except Exception as error:  # Optuna, its database and its driver raise what they like
             raise DAFConfigError([Problem("sweep.storage", f"cannot be opened: {reason(error)}.", STORAGES)]) from error
     path = Path(address) if address else default_storage(config)
     # By default a new process waits half a minute for one that was killed while it held the lock.
     lock = JournalFileOpenLock(str(path), grace_period=5)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
         if os.path.lexists(path) and not path.is_file():  # a pipe would keep its reader waiting for ever
             raise OSError("it is not a file")
-        mend_journal(path, lock)
+        if not read_only:
+            mend_journal(path, lock)
     except OSError as error:
         what = f"{shortened(path)} cannot be used: {error.strerror or error}."
         raise DAFConfigError([Problem("sweep.storage", what, STORAGES)]) from error
@@ -119,6 +124,11 @@ class StudyTrial:
     def params(self) -> dict[str, Any]:
         """What was sampled, under the study's names."""
         return self._stored.params
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What it was told to sample, under the study's names; the rest was left to the sampler."""
+        return dict(self._stored.system_attrs.get("fixed_params", {}))
 
     @property
     def distributions(self) -> "dict[str, BaseDistribution]":
@@ -163,6 +173,11 @@ class RunningTrial:
         return TrialFacts.load(self._trial.user_attrs)
 
     @property
+    def stop_asked(self) -> bool:
+        """Whether somebody asked for it to end. Optuna's trial knows only what this process noted."""
+        return TrialFacts.load(self._trial.storage.get_trial(_storage_key(self._trial)).user_attrs).stop_asked
+
+    @property
     def params(self) -> dict[str, Any]:
         """What was sampled, under the study's names."""
         return self._trial.params
@@ -193,6 +208,11 @@ class RunningTrial:
 
     def prune(self) -> None:
         """Ends it as pruned."""
+        self._end("PRUNED")
+
+    def stop(self) -> None:
+        """Ends it as one that the user stopped: a sampler sees what it reported, as of a pruned one."""
+        self.record(stopped=True)
         self._end("PRUNED")
 
     def fail(self, why: str) -> None:
@@ -281,6 +301,18 @@ class StudyView:
             raise DAFError(f"study {self.name} has no trial {number}")
         return RunningTrial(optuna.trial.Trial(self.study, _storage_key(trials[number])))
 
+    def ask_to_stop(self, number: int) -> None:
+        """Asks whoever runs a trial, or runs it next, to end it. It has not ended yet."""
+        self.running_trial(number).record(stop_asked=True)
+
+    def enqueue(self, point: Mapping[str, Any]) -> int:
+        """Puts a point, as sampled values under the study's names, before all others; returns the trial's number."""
+        attrs: dict[str, Any] = {}
+        TrialFacts(enqueued=True).save(attrs.__setitem__)
+        before = {trial.number for trial in self.trials()}
+        self.study.enqueue_trial(dict(point), user_attrs=attrs)
+        return next(trial.number for trial in self.trials() if trial.number not in before and trial.facts.enqueued)
+
     def record(self, **changes: Any) -> None:
         """Notes facts about the study, by the names of `StudyFacts`."""
         before = self.facts
@@ -324,8 +356,7 @@ class StoredStudy(StudyView):
         import optuna
 
         self.config = config
-        self._owner = new_owner()
-        self._last_heartbeat = 0.0
+        self._owner, self._last_heartbeat = new_owner(), 0.0
         self._enqueued = _enqueued(config, space)
         self._is_grid = is_grid
         self._points = None if points is None else list(map(dict, points))
@@ -342,6 +373,7 @@ class StoredStudy(StudyView):
         sampler = config.sweep.sampler or ("grid" if is_grid else "tpe")
         self._check_identity(space)
         self.heartbeat()
+        self._stops_before = self.facts.stops
         self.study.sampler = make_sampler(config, sampler, len(self.trials()), self._others_before())
 
     def _plan(self, asked: int | None) -> tuple[list[dict[str, Any]], int]:
@@ -389,7 +421,12 @@ class StoredStudy(StudyView):
                 ) from error
 
     def next_trial(self) -> RunningTrial | None:
-        """The trial to run next: one that a dead process left running, then a new one; None when there are enough."""
+        """The trial to run next: one that a dead process left running, then a new one.
+
+        None when there are enough, or somebody has asked since this process began that no more begin.
+        """
+        if self.facts.stops > self._stops_before:
+            return None
         return self._left_behind() or self._new()
 
     def _left_behind(self) -> RunningTrial | None:
@@ -486,8 +523,11 @@ def _enqueued(config: DAFConfig, space: Space) -> list[dict[str, Any]]:
     ]
 
 
-def load_stored(config: DAFConfig) -> StudyView:
+def load_stored(config: DAFConfig, *, read_only: bool = False) -> StudyView:
     """The study of a config, to be read.
+
+    Args:
+        read_only: as for `open_storage`.
 
     Raises:
         DAFError: there is none yet.
@@ -495,9 +535,10 @@ def load_stored(config: DAFConfig) -> StudyView:
     import optuna
 
     name = study_name(config)
-    if not config.sweep.storage and not default_storage(config).is_file():
-        raise DAFError(f"there is no study {name} at {default_storage(config)}")
+    address = config.sweep.storage or str(default_storage(config))
+    if "://" not in address and (read_only or not config.sweep.storage) and not os.path.lexists(address):
+        raise DAFError(f"there is no study {name} at {redactor().text(address)}")
     try:
-        return StudyView(optuna.load_study(study_name=name, storage=open_storage(config)))
+        return StudyView(optuna.load_study(study_name=name, storage=open_storage(config, read_only=read_only)))
     except KeyError as error:
-        raise DAFError(f"there is no study {name} in {config.sweep.storage or default_storage(config)}") from error
+        raise DAFError(f"there is no study {name} in {redactor().text(address)}") from error

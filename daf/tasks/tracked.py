@@ -14,6 +14,7 @@ from daf.files import is_there
 from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
 from daf.tracking import Tracker, log_provenance, open_tidied
+from daf.tracking.names import KIND
 from daf.tracking.output_folder import Claim, claimed, single_request
 from daf.tracking.untracked import Untracked
 
@@ -32,11 +33,20 @@ def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
 
 @contextmanager
 def tracked(
-    config: DAFConfig, name: str, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
+    config: DAFConfig,
+    name: str,
+    overrides: Sequence[str],
+    claim: Claim,
+    *,
+    parent_run_id: str | None = None,
+    kind: str = "run",
 ) -> Iterator[Tracker]:
     """An MLflow run in the config's store, with where it comes from, for the run that has the output folder.
 
     A task that is not tracked gets a tracker that writes files only; then no store is opened.
+
+    Args:
+        kind: what the run is; see `daf.tracking.names.KIND`.
     """
     if not find_task(config.task).tracked:
         yield Untracked(Path(config.output_dir).absolute(), overrides)
@@ -46,6 +56,7 @@ def tracked(
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
         tracker.overrides = tuple(overrides)
         claim.is_of(tracker.run_id)
+        tracker.set_tags({KIND: kind})
         log_provenance(tracker, config, overrides)
         yield tracker
 
@@ -56,11 +67,13 @@ def run_tracked(
     claim: Claim,
     *,
     parent_run_id: str | None = None,
+    kind: str | None = None,
     tags: Mapping[str, str] = NO_TAGS,
 ) -> tuple[TaskResult, str]:
     """Does the work of a checked config's task in an MLflow run of its own, unless the task has none.
 
     Args:
+        kind: as for `tracked`; by default a run with a parent is a job of a multirun.
         tags: more tags of the run.
 
     Returns:
@@ -70,8 +83,9 @@ def run_tracked(
         DAFError: the work failed; the MLflow run says FAILED.
         DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
     """
-    task = find_task(config.task)
-    with tracked(config, run_name(config, overrides), overrides, claim, parent_run_id=parent_run_id) as tracker:
+    task, name = find_task(config.task), run_name(config, overrides)
+    kind = kind or ("job" if parent_run_id else "run")
+    with tracked(config, name, overrides, claim, parent_run_id=parent_run_id, kind=kind) as tracker:
         if tags:
             tracker.set_tags(tags)
         result = run_task(task, config, tracker)

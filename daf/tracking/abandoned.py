@@ -36,7 +36,7 @@ def end_abandoned(client: "MlflowClient") -> list[str]:
         experiments = [experiment.experiment_id for experiment in client.search_experiments()]
         here = f"attributes.status = 'RUNNING' and tags.`{HOST}` = '{machine().replace("'", '')}'"
         for run in client.search_runs(experiments, here, max_results=AT_MOST):
-            process = _process(run.data.tags)
+            process = process_of(run.data.tags)
             if process is not None and process.is_here() and process.is_gone():
                 client.set_tag(run.info.run_id, "daf.error", "its process ended without a word")
                 client.set_terminated(run.info.run_id, "KILLED")
@@ -48,7 +48,8 @@ def end_abandoned(client: "MlflowClient") -> list[str]:
     return ended
 
 
-def _process(tags: Mapping[str, str]) -> ProcessName | None:
+def process_of(tags: Mapping[str, str]) -> ProcessName | None:
+    """The process that a run is of, by its tags; None where they do not say."""
     try:
         return ProcessName(tags[HOST], int(tags[PID]), float(tags[STARTED]))
     except (KeyError, ValueError):
