@@ -1,7 +1,7 @@
 """A config as one tracked run: its output folder, its MLflow run, its task's work, its tables."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -9,10 +9,12 @@ from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
 from daf.config.schemas import DAFConfig
 from daf.files import is_there
+from daf.records import digest
 from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
 from daf.tracking import Tracker, log_provenance, open_tidied
-from daf.tracking.output_folder import Claim, claimed, single_request
+from daf.tracking.names import KIND
+from daf.tracking.output_folder import Claim, Request, claimed, single_request
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
@@ -20,29 +22,55 @@ PARENT_RUN = "DAF_PARENT_RUN_ID"
 
 def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
     """Keeps the output folder for one run of the config."""
-    folder = Path(config.output_dir)
+    folder, task = Path(config.output_dir), find_task(config.task)
+    if task.goes_on:
+        name = [task.name, config.pipeline.name]
+        return claimed(folder, Request(what=" ".join(name), digest=digest(name)))
     # A second training would write over the checkpoints of the first; all else is written anew as a whole.
-    keeps = find_task(config.task).trains(config) and is_there(folder / CHECKPOINTS)
+    keeps = task.trains(config) and is_there(folder / CHECKPOINTS)
     return claimed(folder, single_request(config, repeatable=not keeps))
 
 
 @contextmanager
 def tracked(
-    config: DAFConfig, name: str, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
+    config: DAFConfig,
+    name: str,
+    overrides: Sequence[str],
+    claim: Claim,
+    *,
+    parent_run_id: str | None = None,
+    kind: str = "run",
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[Tracker]:
-    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder."""
+    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder.
+
+    Args:
+        kind: what the run is; see `daf.tracking.names.KIND`.
+        tags: that it has beside that.
+    """
     store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
         claim.is_of(tracker.run_id)
+        tracker.set_tags({KIND: kind, **(tags or {})})
         log_provenance(tracker, config, overrides)
         yield tracker
 
 
 def run_tracked(
-    config: DAFConfig, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
+    config: DAFConfig,
+    overrides: Sequence[str],
+    claim: Claim,
+    *,
+    parent_run_id: str | None = None,
+    kind: str | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> tuple[TaskResult, str]:
     """Does the work of a checked config's task in an MLflow run of its own.
+
+    Args:
+        kind: as for `tracked`; by default a run with a parent is a job of a multirun.
+        tags: as for `tracked`.
 
     Returns:
         The result, and the id of the run.
@@ -51,8 +79,9 @@ def run_tracked(
         DAFError: the work failed; the MLflow run says FAILED.
         DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
     """
-    task = find_task(config.task)
-    with tracked(config, run_name(config, overrides), overrides, claim, parent_run_id=parent_run_id) as tracker:
+    task, name = find_task(config.task), run_name(config, overrides)
+    kind = kind or ("job" if parent_run_id else "run")
+    with tracked(config, name, overrides, claim, parent_run_id=parent_run_id, kind=kind, tags=tags) as tracker:
         result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")

@@ -10,6 +10,9 @@ from daf.records import digest
 KEY_LENGTH, VALUE_LENGTH, NAME_LENGTH = 250, 6000, 250
 #: What file systems take as one part of a path, in bytes.
 PART_LENGTH = 255
+#: Tag of what a run is: ``run``, ``pipeline``, ``stage``, ``multirun``, ``job``, ``sweep``, ``trial``, ``training``
+#: (one of several of a trial) or ``confirmation``.
+KIND = "daf.kind"
 #: Characters of a digest that keeps two names apart.
 _APART = 8
 

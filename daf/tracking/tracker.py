@@ -44,6 +44,7 @@ class Tracker:
 
     Attributes:
         delivered: what earlier runs had left and this one's start brought to MLflow.
+        ends_as: how the run ends where nothing is raised.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Tracker:
         self.experiment_id = experiment_id
         self.output_dir = output_dir
         self.delivered = delivered
+        self.ends_as: Literal["FINISHED", "FAILED"] = "FINISHED"
         self._redactor = redactor()
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
@@ -119,7 +121,7 @@ class Tracker:
         # A second Ctrl-C waits until the end of the first is written down.
         with interrupt_deferred():
             if error is None:
-                self.close("FINISHED")
+                self.close(self.ends_as)
             elif isinstance(error, KeyboardInterrupt | DAFInterruptedError):
                 self._close_told("KILLED")
             else:

@@ -89,6 +89,7 @@ def _result(config: DAFConfig, outcome: TrainingOutcome, digest: str, curve: lis
         notes=(
             f"Evaluate it: task=evaluate policy={config.policy.class_path} policy.weights={outcome.checkpoint_dir}",
         ),
+        files={"checkpoint": outcome.checkpoint_dir, "model": outcome.model},
         checkpoint_dir=outcome.checkpoint_dir,
         model=outcome.model,
         model_digest=digest,
@@ -121,4 +122,11 @@ def _always(config: DAFConfig) -> bool:
     return True
 
 
-TRAIN = Task(name="train", run=daf_train, trains=_always, decided_by=OF_TRIALS, scored_by_sweeps=True)
+TRAIN = Task(
+    name="train",
+    run=daf_train,
+    trains=_always,
+    decided_by=OF_TRIALS,
+    scored_by_sweeps=True,
+    gives=frozenset({"checkpoint", "model"}),
+)
