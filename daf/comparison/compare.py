@@ -96,13 +96,12 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
     return PolicyComparisonResult(
         objective=comparison.summary(scores.policies[0]).mean.value,
         tables=(summary_table(comparison, scores.metric, findings.direction), pairs_table(comparison)),
-        notes=(*findings.notes, f"Report: {report.html}"),
+        notes=(*findings.notes, *([f"Report: {report.html}"] if report.html else [])),
         failed=len(played.failures),
         facts={"verdict": findings.notes[0], **standing_facts(means, overall, findings.direction)},
         files={
-            "report": report.html,
+            **({"report": report.html} if report.html else {}),
             "data": report.json,
-            "leaderboard": report.folder / "leaderboard.json",
             "records": report.folder / RECORDS,
         },
         comparison=comparison,
@@ -164,8 +163,6 @@ def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
     Raises:
         DAFError: there is no seed that every policy finished.
     """
-    from daf.statistics import sequential_comparison
-
     options, missions = config.comparison, mission_specs(config)
     policies = unique_names([policy.spec() for policy in options.policies])
     warn_about_untrained(policies, tracker)
@@ -182,17 +179,28 @@ def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
         # Before anything is computed: what was played is kept, whatever happens later.
         log_episodes(tracker, folder, records, failures)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
-        if options.margin is None or options.stopping == "fixed":
+        state = where_rounds_stand(options, scores, records)
+        if state is None:
             return Played(records, failures, scores, None)
-        ends = score_range(options.metric, options.range, scores.values, records)
-        state = sequential_comparison(
-            scores.values, names, margin=options.margin, level=options.level, score_range=ends
-        )
         undecided = sum(pair.decision == "undecided" for pair in state.pairs)
         tracker.log_metrics({"comparison/undecided_pairs": undecided}, step=first + count)
         if state.finished:
             break
     return Played(records, failures, scores, state)
+
+
+def where_rounds_stand(
+    options: DAFComparisonConfig, scores: "PairedScores", records: Sequence[EpisodeRecord]
+) -> "SequentialComparison | None":
+    """What the rounds have decided so far; None for a fixed number of episodes."""
+    from daf.statistics import sequential_comparison
+
+    if options.margin is None or options.stopping == "fixed":
+        return None
+    ends = score_range(options.metric, options.range, scores.values, records)
+    return sequential_comparison(
+        scores.values, scores.policies, margin=options.margin, level=options.level, score_range=ends
+    )
 
 
 def _rounds(config: DAFConfig) -> Iterator[tuple[int, int]]:

@@ -28,7 +28,7 @@ from daf.episodes.played import (
 from daf.errors import DAFError
 from daf.evaluation.recording import daf_record_replays
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import TaskResult
+from daf.results import ResultTable, TaskResult
 from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.evaluation_tables import episodes_csv, evaluation_table
@@ -124,7 +124,7 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     shown = [policy for _, policy in played_policies(config)]
     return EvaluationResult(
         objective=objective,
-        tables=(evaluation_table(_summaries(played, config.level), played.missions, config.level),),
+        tables=(_table(played, config.level),),
         notes=(*failure_notes(played.failures, "evaluation"), *timeout_notes(played.records), *replays),
         failed=len(played.failures),
         facts={"policy": played.policies[0]},
@@ -136,6 +136,18 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
         missions=played.missions,
         records_path=records_path,
     )
+
+
+def table_of_records(
+    records: Sequence[EpisodeRecord], policies: Sequence[str], missions: Sequence[str], level: float
+) -> ResultTable:
+    """The table of an evaluation, from what was played; policies and missions by the names that records have."""
+    played = _Played(tuple(records), (), tuple(policies), tuple(missions))
+    return _table(played, level)
+
+
+def _table(played: _Played, level: float) -> ResultTable:
+    return evaluation_table(_summaries(played, level), played.missions, level)
 
 
 def _play(config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec]) -> _Played:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ from daf.training import TRAIN, TrainingResult, daf_train
 from daf.visualization import daf_plot_training_curves
 from daf.visualization.comparison_plots import plot_scores
 from daf.visualization.comparison_tables import versus_table
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import PairedScores
@@ -85,8 +87,7 @@ def _compare(scores: "PairedScores", level: float, tracker: Tracker) -> ResultTa
 
     rng = np.random.default_rng(0)
     comparison = compare(scores.values, scores.policies, scores.missions, level=level, rng=rng)
-    plot = plot_scores(comparison, scores, tracker.output_dir / "plots" / "policy_comparison.png")
-    tracker.log_file(plot, "plots")
+    draw_files(tracker, "plots", {"policy_comparison.png": partial(plot_scores, comparison, scores)})
     return versus_table(comparison)
 
 
@@ -110,14 +111,14 @@ def _held_out(scores: "PairedScores | None", mission: str) -> dict[str, float]:
 
 def _plot_curve(name: str, training: TrainingResult, references: Mapping[str, float], tracker: Tracker) -> None:
     """The learning curve, with the rewards of other policies as lines."""
-    plot = daf_plot_training_curves(
+    draw = partial(
+        daf_plot_training_curves,
         {name: training.curve},
-        tracker.output_dir / "plots" / "learning_curve.png",
         references=references,
         metric="mean episode reward per agent",
         window=3,
     )
-    tracker.log_file(plot, "plots")
+    draw_files(tracker, "plots", {"learning_curve.png": draw})
 
 
 QUICKSTART = Task(

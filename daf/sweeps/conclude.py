@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from daf.config import CONF_DIR, daf_load_config
@@ -19,6 +20,7 @@ from daf.sweeps.status import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, StudyTrial
 from daf.sweeps.winner import write_winner
 from daf.tracking.tracker import Tracker
+from daf.visualization.drawing import attempt
 from daf.visualization.text import NO_VALUE, interval_heading, number_text
 
 #: What a sweep always writes, without its suffix, and what it writes where the best were confirmed.
@@ -52,7 +54,7 @@ def conclude(
     figures = _figures(status, objective, confirmation)
     _log(request.tracker, status, tables, figures, confirmation)
     # Last: whatever becomes of them, everything else is there.
-    for path in draw_plots(request.output_dir / "plots"):
+    for path in attempt(request.tracker, "The plots", partial(draw_plots, request.output_dir / "plots")) or ():
         request.tracker.log_file(path, "plots")
     return SweepResult(
         objective=objective,

@@ -79,6 +79,7 @@ class Task:
         gives: names of the files that its result always has (`TaskResult.files`): later stages of a pipeline use them.
         scored_by_sweeps: whether a sweep trains (if the task does) and scores `policy` by itself, with pruning, several
             seeds and confirmation, instead of running the task for its objective.
+        tracked: whether its work is a run in MLflow. What only looks at a store is none, and makes none.
     """
 
     name: str
@@ -92,3 +93,4 @@ class Task:
     decided_by: frozenset[str] | None = None
     gives: frozenset[str] = frozenset()
     scored_by_sweeps: bool = False
+    tracked: bool = True

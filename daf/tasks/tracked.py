@@ -1,10 +1,11 @@
 """A config as one tracked run: its output folder, its MLflow run, its task's work, its tables."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
@@ -12,11 +13,16 @@ from daf.config.schemas import DAFConfig
 from daf.files import is_there
 from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
+from daf.tasks.outcome import noted_as_it_ends
 from daf.tracking import Tracker, log_provenance, open_tidied
 from daf.tracking.output_folder import Claim, claimed, single_request
+from daf.tracking.untracked import Untracked
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
+#: What programs find in most output folders, by the names of `TaskResult.files`.
+OF_EVERY_RUN = {"config": "config.yaml", "summary": "summary.md", "tables": "tables", "plots": "plots"}
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
@@ -31,43 +37,70 @@ def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
 def tracked(
     config: DAFConfig, name: str, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
 ) -> Iterator[Tracker]:
-    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder."""
+    """An MLflow run in the config's store, with where it comes from, for the run that has the output folder.
+
+    A task that is not tracked gets a tracker that writes files only; then no store is opened.
+    """
+    if not find_task(config.task).tracked:
+        yield Untracked(Path(config.output_dir).absolute(), overrides)
+        return
     store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
+        tracker.overrides = tuple(overrides)
         claim.is_of(tracker.run_id)
         log_provenance(tracker, config, overrides)
         yield tracker
 
 
 def run_tracked(
-    config: DAFConfig, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
+    config: DAFConfig,
+    overrides: Sequence[str],
+    claim: Claim,
+    *,
+    parent_run_id: str | None = None,
+    tags: Mapping[str, str] = NO_TAGS,
 ) -> tuple[TaskResult, str]:
-    """Does the work of a checked config's task in an MLflow run of its own.
+    """Does the work of a checked config's task in an MLflow run of its own, unless the task has none.
+
+    Args:
+        tags: more tags of the run.
 
     Returns:
-        The result, and the id of the run.
+        The result, and the id of the run, empty where there is none.
 
     Raises:
         DAFError: the work failed; the MLflow run says FAILED.
         DAFInterruptedError: Ctrl-C; the MLflow run says KILLED.
     """
-    task = find_task(config.task)
-    with tracked(config, run_name(config, overrides), overrides, claim, parent_run_id=parent_run_id) as tracker:
+    task, name = find_task(config.task), run_name(config, overrides)
+    with (
+        noted_as_it_ends(task.name, Path(config.output_dir)) as ending,
+        tracked(config, name, overrides, claim, parent_run_id=parent_run_id) as tracker,
+    ):
+        ending.tracker = tracker
+        if tags:
+            tracker.set_tags(tags)
         result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
-    return _whole(result, tracker), tracker.run_id
+        result = _whole(result, tracker)
+        ending.finish(result)
+    return result, tracker.run_id
 
 
 def _whole(result: TaskResult, tracker: Tracker) -> TaskResult:
     """The result with what every run has: its metrics as they stand in MLflow, config and tables."""
-    files = {"config": tracker.output_dir / "config.yaml", "summary": tracker.output_dir / "summary.md"}
-    files = {name: path.absolute() for name, path in (files | dict(result.files)).items()}
-    return replace(result, metrics={**tracker.figures, **result.metrics}, files=files)
+    own = {name: tracker.output_dir / place for name, place in OF_EVERY_RUN.items()}
+    files = {name: path for name, path in own.items() if path.exists()} | dict(result.files)
+    return replace(
+        result,
+        metrics={**tracker.figures, **result.metrics},
+        files={name: path.absolute() for name, path in files.items()},
+    )
 
 
 def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:

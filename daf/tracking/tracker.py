@@ -45,7 +45,10 @@ class Tracker:
     Attributes:
         delivered: what earlier runs had left and this one's start brought to MLflow.
         figures: the metrics that were logged without a step, secrets blanked from their names.
+        overrides: what the run was asked for on the command line.
     """
+
+    overrides: tuple[str, ...] = ()
 
     def __init__(
         self,

@@ -1,8 +1,10 @@
 """Trains every algorithm several times, lets all trainings play the same episodes, and compares the algorithms."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +25,7 @@ from daf.results import TaskResult, json_ready
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.algorithm_tables import algorithm_pairs_table, algorithms_table
 from daf.visualization.comparison_plots import daf_plot_performance_profiles, daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 from daf.visualization.text import known_direction, metric_label, scope_name
 
 if TYPE_CHECKING:
@@ -149,22 +152,25 @@ def _publish(
         "comparison": asdict(comparison),
     }
     tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/algorithms.json")
-    folder = tracker.output_dir / "comparison" / "plots"
+    draw_files(tracker, "comparison/plots", _plots(comparison, scores, config))
+
+
+def _plots(
+    comparison: "AlgorithmComparison", scores: Mapping[str, Array], config: DAFConfig
+) -> dict[str, Callable[[Path], Path]]:
     metric = config.comparison.metric
     label = metric_label(metric, known_direction(metric, config.comparison.direction))
     title = scope_name([mission.name for mission in mission_specs(config)])
     means = {summary.name: summary.mean for summary in comparison.summaries}
-    plots = [
-        daf_plot_policy_comparison(
+    return {
+        "algorithms.png": partial(
+            daf_plot_policy_comparison,
             {name: values.mean(axis=(1, 2)).tolist() for name, values in scores.items()},
-            folder / "algorithms.png",
             intervals={name: (m.interval.low, m.interval.high) for name, m in means.items() if m.interval},
             level=comparison.level,
             metric=label,
             units="trainings",
             title=title,
         ),
-        daf_plot_performance_profiles(comparison.profiles, folder / "profiles.png", metric=label, title=title),
-    ]
-    for path in plots:
-        tracker.log_file(path, "comparison/plots")
+        "profiles.png": partial(daf_plot_performance_profiles, comparison.profiles, metric=label, title=title),
+    }

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ from daf.results import TaskResult, json_ready
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import AlgorithmPair
@@ -84,7 +86,7 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     scores = score_suite(trainings, scale, finished, selection=selection, level=config.benchmark.level)
     data = _log(scores, skipped, suite, tracker)
     if scores.scored:
-        tracker.log_file(_plot(scores, suite, tracker), "plots")
+        draw_files(tracker, "plots", {"benchmark.png": partial(_plot, scores, suite)})
     return BenchmarkResult(
         objective=scores.algorithms[0].score.value if scores.scored else None,
         tables=suite_tables(scores, suite, episodes),
@@ -186,11 +188,11 @@ def _log(scores: SuiteScores, skipped: dict[str, str], suite: str, tracker: Trac
     return tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "benchmark/benchmark.json")
 
 
-def _plot(scores: SuiteScores, suite: str, tracker: Tracker) -> Path:
+def _plot(scores: SuiteScores, suite: str, path: Path) -> Path:
     estimates = {each.name: each.score for each in scores.algorithms}
     return daf_plot_policy_comparison(
         {name: sample.tolist() for name, sample in scores.samples.items()},
-        tracker.output_dir / "plots" / "benchmark.png",
+        path,
         intervals={name: (e.interval.low, e.interval.high) for name, e in estimates.items() if e.interval},
         level=scores.level,
         metric="normalised score (noop 0, best scripted 1)",

@@ -1,8 +1,9 @@
 """`task=power`: plays a pilot as `task=compare` would, and says how many episodes or trainings a difference needs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ from daf.records import EpisodeRecord
 from daf.results import ResultTable, TaskResult, json_ready
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker, metric_name
+from daf.visualization.drawing import draw_files
 from daf.visualization.power_plots import daf_plot_power
 from daf.visualization.power_tables import episodes_table, trainings_table
 from daf.visualization.text import number_text
@@ -84,9 +86,8 @@ def daf_required_episodes(config: DAFConfig, tracker: Tracker) -> PowerResult:
     options = config.comparison.model_copy(update={"stopping": "fixed"})
     pilot = _play(config.model_copy(update={"comparison": options}), tracker)
     found = _needed(pilot.scores, config)
-    for path in _plots(found, tracker.output_dir / FOLDER / "plots"):
-        tracker.log_file(path, f"{FOLDER}/plots")
     _log(found, tracker)
+    draw_files(tracker, f"{FOLDER}/plots", _plots(found))
     return PowerResult(
         objective=None,
         tables=_tables(found),
@@ -177,18 +178,17 @@ def _tables(found: Needed) -> tuple[ResultTable, ...]:
     return tuple(tables)
 
 
-def _plots(found: Needed, folder: Path) -> list[Path]:
+def _plots(found: Needed) -> dict[str, Callable[[Path], Path]]:
     drawn = {
         "trainings.png": (*training_curves(found), "trainings of each algorithm"),
         "episodes.png": (*episode_curves(found), "episodes per policy and mission"),
     }
-    return [
-        daf_plot_power(
-            curves, folder / name, power=found.power, level=found.level, unit=unit, title=f"{pair}, {found.metric}"
-        )
+    plot = partial(daf_plot_power, power=found.power, level=found.level)
+    return {
+        name: partial(plot, curves, unit=unit, title=f"{pair}, {found.metric}")
         for name, (pair, curves, unit) in drawn.items()
         if curves
-    ]
+    }
 
 
 def _log(found: Needed, tracker: Tracker) -> None:

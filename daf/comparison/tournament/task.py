@@ -6,6 +6,7 @@ Every policy fills a team alone, and every two policies meet in mixed teams, on 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison
@@ -98,7 +100,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     counted, names = played.counted, [mission.name for mission in missions]
     season = rank_policies(counted, played.entrants, names, level=config.tournament.level)
     _log(season, played, names, tracker)
-    tracker.log_file(_plot(season, tracker), "plots")
+    draw_files(tracker, "plots", {"tournament.png": partial(plot_season, season)})
     folder = tracker.output_dir / "tournament"
     return TournamentResult(
         objective=None,
@@ -181,11 +183,12 @@ def _values(standing: Standing) -> list[tuple[str, float]]:
     ]
 
 
-def _plot(season: Season, tracker: Tracker) -> Path:
+def plot_season(season: Season, path: Path) -> Path:
+    """Draws the scores of all policies."""
     scores = {standing.policy: standing.score for standing in season.standings}
     return daf_plot_policy_comparison(
         {name: sample.tolist() for name, sample in season.samples.items()},
-        tracker.output_dir / "plots" / "tournament.png",
+        path,
         intervals={name: (s.interval.low, s.interval.high) for name, s in scores.items() if s.interval},
         level=season.comparison.level,
         metric="season score, reward per agent",
