@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from daf.bridge.inspection import Layer, policy_parts, time_policy, why_class_not_batched
 from daf.bridge.missions import agent_count
 from daf.bridge.policies import has_network, registered_policies
+from daf.config.commands import command_for
 from daf.config.schemas import DAFConfig
 from daf.episodes.plans import unique_names
 from daf.errors import DAFError, first_line
@@ -198,7 +199,11 @@ def daf_show_policies(config: DAFConfig, tracker: Tracker) -> TaskResult:
         )
     listed = _listing(daf_list_available_policies(mission))
     layers = [_layer_table(analysis) for analysis in analyses if analysis.layers]
-    return TaskResult(objective=None, tables=(listed, daf_compare_policy_architectures(analyses), *layers))
+    return TaskResult(
+        objective=None,
+        tables=(listed, daf_compare_policy_architectures(analyses), *layers),
+        next=command_for(config, "evaluate"),
+    )
 
 
 def _listing(policies: Sequence[AvailablePolicy]) -> ResultTable:

@@ -1,7 +1,7 @@
 """`task=compare`: every policy alone on the same missions, seeds and maps; then who differs, and by how much."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,11 @@ from daf.comparison.early_stopping import with_sequential_decisions
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes, paired_scores, score_range
 from daf.comparison.publish import daf_publish_comparison
+from daf.comparison.winners import packing_command, standing_facts
+from daf.config.commands import OF_COMPARISON, command_for
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFComparisonConfig, DAFConfig, DAFPolicyConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
@@ -79,7 +82,8 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyCompariso
     if config.comparison.trainings:
         return compare_trained(config, tracker)
     played = play_policies(config, tracker, "comparison")
-    return conclude(config.comparison, played, tracker)
+    result = conclude(config.comparison, played, tracker)
+    return replace(result, next=_next(config, result.facts.get("winner")))
 
 
 def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> PolicyComparisonResult:
@@ -87,11 +91,19 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
     findings = comparison_findings(options, played)
     comparison, scores = findings.comparison, findings.scores
     report = daf_publish_comparison(findings, tracker)
+    means = {policy: comparison.summary(policy).mean.value for policy in scores.policies}
+    overall = [pair for pair in comparison.pairs if pair.mission is None]
     return PolicyComparisonResult(
         objective=comparison.summary(scores.policies[0]).mean.value,
         tables=(summary_table(comparison, scores.metric, findings.direction), pairs_table(comparison)),
-        notes=(*findings.notes, f"Report: {report.html}"),
+        notes=(*findings.notes, *([f"Report: {report.html}"] if report.html else [])),
         failed=len(played.failures),
+        facts={"verdict": findings.notes[0], **standing_facts(means, overall, findings.direction)},
+        files={
+            **({"report": report.html} if report.html else {}),
+            "data": report.json,
+            "records": report.folder / RECORDS,
+        },
         comparison=comparison,
         sequential=played.sequential,
         scores=scores,
@@ -99,6 +111,14 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
         failures=tuple(played.failures),
         report=report,
     )
+
+
+def _next(config: DAFConfig, winner: str | None) -> str | None:
+    """How the winner is packed; where nobody has won, how many episodes would tell."""
+    if winner is None:
+        return command_for(config, "power", OF_COMPARISON)
+    specs = unique_names([policy.spec() for policy in config.comparison.policies])
+    return packing_command(config, config.comparison.policies[[spec.name for spec in specs].index(winner)])
 
 
 def comparison_findings(options: DAFComparisonConfig, played: Played) -> ComparisonFindings:
@@ -143,8 +163,6 @@ def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
     Raises:
         DAFError: there is no seed that every policy finished.
     """
-    from daf.statistics import sequential_comparison
-
     options, missions = config.comparison, mission_specs(config)
     policies = unique_names([policy.spec() for policy in options.policies])
     warn_about_untrained(policies, tracker)
@@ -161,17 +179,28 @@ def play_policies(config: DAFConfig, tracker: Tracker, folder: str) -> Played:
         # Before anything is computed: what was played is kept, whatever happens later.
         log_episodes(tracker, folder, records, failures)
         scores = paired_scores(records, failures, names, mission_names, options.metric)
-        if options.margin is None or options.stopping == "fixed":
+        state = where_rounds_stand(options, scores, records)
+        if state is None:
             return Played(records, failures, scores, None)
-        ends = score_range(options.metric, options.range, scores.values, records)
-        state = sequential_comparison(
-            scores.values, names, margin=options.margin, level=options.level, score_range=ends
-        )
         undecided = sum(pair.decision == "undecided" for pair in state.pairs)
         tracker.log_metrics({"comparison/undecided_pairs": undecided}, step=first + count)
         if state.finished:
             break
     return Played(records, failures, scores, state)
+
+
+def where_rounds_stand(
+    options: DAFComparisonConfig, scores: "PairedScores", records: Sequence[EpisodeRecord]
+) -> "SequentialComparison | None":
+    """What the rounds have decided so far; None for a fixed number of episodes."""
+    from daf.statistics import sequential_comparison
+
+    if options.margin is None or options.stopping == "fixed":
+        return None
+    ends = score_range(options.metric, options.range, scores.values, records)
+    return sequential_comparison(
+        scores.values, scores.policies, margin=options.margin, level=options.level, score_range=ends
+    )
 
 
 def _rounds(config: DAFConfig) -> Iterator[tuple[int, int]]:
@@ -250,4 +279,5 @@ COMPARE = Task(
     named_after=listed_policies,
     problems=_problems,
     trains=trains_algorithms,
+    gives=frozenset({"data", "records"}),
 )

@@ -1,11 +1,14 @@
 """A comparison's findings as files and MLflow entries."""
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.comparison_files import ComparisonReport, findings_csv, findings_json
 from daf.visualization.comparison_plots import plot_findings
 from daf.visualization.comparison_tables import pairs_table, summary_table
+from daf.visualization.drawing import attempt, draw_files
 from daf.visualization.findings import ComparisonFindings
 from daf.visualization.leaderboard import daf_generate_leaderboard
 from daf.visualization.report import daf_export_comparison_html
@@ -22,13 +25,11 @@ def daf_publish_comparison(findings: ComparisonFindings, tracker: Tracker) -> Co
 
     Below ``comparison/``: ``report.html``, ``comparison.json``, one CSV a table, the leaderboard, and the plots in
     ``plots/``. Means, differences and p-values become metrics; summary and pairs become MLflow tables, which its UI
-    shows side by side for several runs.
+    shows side by side for several runs. A report, leaderboard or plot that cannot be made is a warning.
     """
     report = _write(findings, tracker)
-    for path in (*report.leaderboard, report.html):
+    for path in report.leaderboard:
         tracker.log_file(path, FOLDER)
-    for path in report.plots:
-        tracker.log_file(path, f"{FOLDER}/plots")
     comparison = findings.comparison
     tracker.log_metrics(_metrics(comparison))
     tracker.log_table(
@@ -43,15 +44,21 @@ def _write(findings: ComparisonFindings, tracker: Tracker) -> ComparisonReport:
     folder = tracker.output_dir / FOLDER
     tables = [tracker.log_text(text, f"{FOLDER}/{name}") for name, text in findings_csv(findings).items()]
     data = tracker.log_text(findings_json(findings), f"{FOLDER}/comparison.json")
-    daf_generate_leaderboard(findings.comparison, folder, metric=findings.scores.metric, direction=findings.direction)
+    attempt(tracker, "The leaderboard", partial(_rank, findings, folder))
+    html = draw_files(tracker, FOLDER, {"report.html": partial(daf_export_comparison_html, findings)})
     return ComparisonReport(
         folder=folder,
-        html=daf_export_comparison_html(findings, folder / "report.html"),
+        html=html[0] if html else None,
         json=data,
         tables=tuple(tables),
         leaderboard=tuple(sorted(folder.glob("leaderboard.*"))),
-        plots=tuple(plot_findings(findings, folder / "plots")),
+        plots=draw_files(tracker, f"{FOLDER}/plots", plot_findings(findings)),
     )
+
+
+def _rank(findings: ComparisonFindings, folder: Path) -> None:
+    metric, direction = findings.scores.metric, findings.direction
+    daf_generate_leaderboard(findings.comparison, folder, metric=metric, direction=direction)
 
 
 def _metrics(comparison: "Comparison") -> dict[str, float]:

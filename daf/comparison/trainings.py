@@ -6,6 +6,7 @@ from dataclasses import replace
 from daf.bridge.missions import mission_digest
 from daf.bridge.policies import code_digest, policy_digest
 from daf.config.schemas import DAFConfig
+from daf.files import write_whole
 from daf.records import PolicySpec, digest
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker
@@ -36,7 +37,7 @@ def _trained_policy(config: DAFConfig, policy: PolicySpec, seed: int, tracker: T
         with Tracker(tracker.client, tracker.experiment_id, name, folder, parent_run_id=tracker.run_id) as run:
             log_provenance(run, config, overrides=())
             daf_train(config, run)
-        finished.write_text(run.run_id)
+        write_whole(finished, run.run_id)
     return replace(policy, name=name, weights=str(folder / CHECKPOINTS))
 
 

@@ -1,9 +1,11 @@
 """`task=deploy`: a validated bundle becomes a version of a target, and the alias moves to it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from daf.bridge.bundles import BundleError
+from daf.config.commands import deploying
 from daf.config.schemas import DAFConfig
 from daf.deployment.addresses import address_problem
 from daf.deployment.asked import asked_bundle
@@ -11,7 +13,7 @@ from daf.deployment.choice import open_target
 from daf.deployment.metadata import BundleMetadata, read_metadata
 from daf.deployment.moves import Move, Use
 from daf.deployment.package import packed_policy
-from daf.deployment.results import DeploymentResult
+from daf.deployment.results import DeploymentResult, bundle_facts
 from daf.deployment.targets import MovedMeanwhileError, Target, file_sha256, move_tags
 from daf.deployment.validations import passed_validation
 from daf.errors import DAFError, Problem
@@ -38,7 +40,15 @@ def daf_deploy_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
     seen = target.use()
     uploaded = target.upload(bundle, metadata, digest)
     moved = _moved(target, seen, metadata.version, tracker)
-    return deployed(target, metadata.version, digest, bundle, seen, tracker, _notes(target, uploaded, moved, metadata))
+    notes = _notes(target, uploaded, moved, metadata)
+    result = deployed(target, metadata.version, digest, bundle, seen, tracker, notes)
+    return replace(result, next=_watching(config, target.name))
+
+
+def _watching(config: DAFConfig, name: str) -> str:
+    """The command that watches what is deployed now."""
+    deployment = config.deployment.model_copy(update={"name": name, "bundle": None})
+    return deploying(config.model_copy(update={"deployment": deployment}), "monitor")
 
 
 def _read(bundle: Path) -> BundleMetadata:
@@ -109,6 +119,10 @@ def deployed(
     return DeploymentResult(
         tables=(versions_table(target),),
         notes=(*notes, *([loads] if target.kind == "registry" else [])),
+        facts=bundle_facts(
+            target.name, version, digest, location=location, alias=target.alias, previous=seen.version or ""
+        ),
+        files={"bundle": bundle},
         name=target.name,
         version=version,
         digest=digest,
@@ -147,4 +161,5 @@ DEPLOY = Task(
     named_after=lambda config: [packed_policy(config)[1]],
     missions=lambda _: (),
     problems=target_problems,
+    gives=frozenset({"bundle"}),
 )

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from daf.comparison import paired_scores, score_range
+from daf.config.commands import deploying
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.deployment.choice import open_target
@@ -17,6 +18,7 @@ from daf.deployment.guard_rails import Checked, check_guard_rails, guard_rail_pr
 from daf.deployment.package import packed_policy
 from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.watching import ENOUGH_ALIKE, Ends, is_constant, watched_difference
+from daf.episodes.kept import RECORDS
 from daf.episodes.outcomes import EpisodeFailure
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import failure_notes, log_episodes, play_with_progress, timeout_notes
@@ -99,11 +101,27 @@ def daf_gate_policy(config: DAFConfig, tracker: Tracker) -> GateResult:
         tables=tuple(_tables(judgement, rails, policies, config)),
         notes=(*_notes(config, judgement, policies, promoted=not reasons), *_trouble(played)),
         refused="; ".join([kept, *reasons]) if reasons else None,
+        metrics={"gate/difference": judgement.difference.value} if judgement else {},
+        facts=_facts(policies, promoted=not reasons),
+        files={"records": tracker.output_dir / "gate" / RECORDS},
+        next=None if reasons else _next(config),
         promoted=not reasons,
         difference=judgement.difference if judgement else None,
         guard_rails=tuple(rails),
         records=tuple(played.records),
     )
+
+
+def _facts(policies: Sequence[PolicySpec], *, promoted: bool) -> dict[str, str]:
+    new, *champion = (policy.name for policy in policies)
+    facts = {"verdict": "promote" if promoted else "keep", "policy": new}
+    return {**facts, "champion": champion[0]} if champion else facts
+
+
+def _next(config: DAFConfig) -> str:
+    """A bundle is deployed; a policy is packed and deployed as well."""
+    asked = config.deployment.bundle
+    return deploying(config, "deploy", Path(asked).expanduser().absolute() if asked else None)
 
 
 def judge(
@@ -261,4 +279,5 @@ GATE = Task(
     policies=_policies,
     named_after=lambda config: [packed_policy(config)[1]],
     problems=_problems,
+    gives=frozenset({"records"}),
 )

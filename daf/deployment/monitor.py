@@ -11,17 +11,19 @@ import numpy as np
 
 from daf.bridge.missions import mission_digest
 from daf.comparison import paired_scores, score_range
+from daf.config.commands import deploying
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
 from daf.deployment.choice import open_target
 from daf.deployment.deploy import target_problems
 from daf.deployment.metadata import BundleMetadata, BundleMetric, read_metadata
 from daf.deployment.package import packed_policy
-from daf.deployment.results import DeploymentResult
+from daf.deployment.results import DeploymentResult, bundle_facts
 from daf.deployment.rollback import deployed_name, fetched_policy
 from daf.deployment.series import Series, claim_seeds, log_scores, read_series
 from daf.deployment.targets import file_sha256
 from daf.deployment.watching import ENOUGH_ALIKE, Ends, has_dropped, is_constant, is_rounding, watched_difference
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes
 from daf.episodes.played import Played, failure_notes, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -105,18 +107,19 @@ def daf_monitor_deployment(config: DAFConfig, tracker: Tracker) -> MonitoringRes
     what = f"{target.name} {version}"
     recorded = recorded_score(config, read_metadata(bundle), mission_specs(config))
     looked = _look(config, tracker, fetched_policy(config, bundle, what))
-    options, series = config.comparison, np.asarray(looked.scores)
-    ends = score_range(options.metric, options.range, series, looked.played.records)
-    look = judge(looked.scores, recorded, options.level, ends)
-    _log(tracker, look, len(looked.scores))
+    look, bundle_digest = _judged(config, tracker, looked, recorded), file_sha256(bundle)
     return MonitoringResult(
         tables=(_table(config, what, look, recorded, looked),),
         notes=(*failure_notes(looked.played.failures, "monitor"), *timeout_notes(looked.played.records)),
         failed=len(looked.played.failures),
         refused=_alarm(config, what, look, recorded, looked) if look.dropped else None,
+        metrics={**_figures(look), "monitor/episodes": len(looked.scores)},
+        facts=bundle_facts(target.name, version, bundle_digest, verdict=_verdict(look)),
+        files={"bundle": bundle, "records": tracker.output_dir / "monitor" / RECORDS},
+        next=deploying(config, "rollback") if look.dropped else None,
         name=target.name,
         version=version,
-        digest=file_sha256(bundle),
+        digest=bundle_digest,
         bundle=bundle,
         target=target.kind,
         location=target.location(version),
@@ -154,6 +157,15 @@ def _look(config: DAFConfig, tracker: Tracker, policy: PolicySpec) -> _Looked:
     # What another look played at the same moment comes once.
     scores = {**new, **before.scores}
     return _Looked(played, found.seeds, [scores[seed] for seed in sorted(scores)], before.looks + 1)
+
+
+def _judged(config: DAFConfig, tracker: Tracker, looked: _Looked, recorded: Recorded) -> Look:
+    """What the series says; it is logged."""
+    options, series = config.comparison, np.asarray(looked.scores)
+    ends = score_range(options.metric, options.range, series, looked.played.records)
+    look = judge(looked.scores, recorded, options.level, ends)
+    tracker.log_metrics(_figures(look), step=len(looked.scores))
+    return look
 
 
 def judge(scores: Sequence[float], recorded: Recorded, level: float, ends: Ends = None) -> Look:
@@ -224,19 +236,22 @@ def _first_seed(config: DAFConfig, metadata: BundleMetadata, before: Series) -> 
     return max([config.evaluation.seed, *recorded, *([] if before.next_seed is None else [before.next_seed])])
 
 
-def _log(tracker: Tracker, look: Look, episodes: int) -> None:
+def _figures(look: Look) -> dict[str, float]:
     metrics = {"monitor/mean": look.mean.value, "monitor/floor": look.floor, "monitor/dropped": float(look.dropped)}
     if look.mean.interval:
         metrics |= {"monitor/low": look.mean.interval.low, "monitor/high": look.mean.interval.high}
-    tracker.log_metrics(metrics, step=episodes)
+    return metrics
+
+
+def _verdict(look: Look) -> str:
+    return "dropped" if look.dropped else "no drop shown"
 
 
 def _table(config: DAFConfig, what: str, look: Look, recorded: Recorded, looked: _Looked) -> ResultTable:
     level = interval_heading(config.comparison.level)
     columns = ("metric", "recorded", "mean now", level, "episodes", "looks", "verdict")
     counts = f"{len(looked.scores):,}", str(looked.looks)
-    verdict = "dropped" if look.dropped else "no drop shown"
-    row = (config.comparison.metric, number_text(recorded.mean), *estimate_cells(look.mean), *counts, verdict)
+    row = (config.comparison.metric, number_text(recorded.mean), *estimate_cells(look.mean), *counts, _verdict(look))
     return ResultTable(what, columns, (row,))
 
 
@@ -254,4 +269,5 @@ MONITOR = Task(
     policies=lambda _: (),
     named_after=lambda config: [packed_policy(config)[1]],
     problems=target_problems,
+    gives=frozenset({"bundle", "records"}),
 )

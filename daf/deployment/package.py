@@ -3,11 +3,13 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from daf.bridge.bundles import SPEC_FILE
 from daf.bridge.policies import named_paths, policy_digest
 from daf.bridge.sources import PolicyParts, policy_files
+from daf.config.commands import deploying
 from daf.config.missions import mission_specs
 from daf.config.references import BUNDLE, BUNDLE_TAG
 from daf.config.schemas import DAFConfig, DAFPolicyConfig
@@ -16,7 +18,7 @@ from daf.deployment.contents import bundle_files
 from daf.deployment.description import how_to_load, portable_config, statement, versions
 from daf.deployment.measured import KnownRuns, bundle_metrics
 from daf.deployment.metadata import METADATA_FILE, BundleMetadata
-from daf.deployment.results import DeploymentResult
+from daf.deployment.results import DeploymentResult, bundle_facts
 from daf.deployment.validations import note_packed
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
@@ -60,7 +62,7 @@ def daf_package_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
     bundle = _written(tracker.output_dir, f"{metadata.name}-{metadata.version}", members)
     result = _logged(metadata, bundle, members, tracker)
     note_packed(result.digest)
-    return result
+    return replace(result, next=deploying(config, "validate", bundle))
 
 
 def bundle_name(text: str) -> str:
@@ -159,6 +161,8 @@ def _logged(
     return DeploymentResult(
         tables=(ResultTable(f"Bundle {metadata.name} {metadata.version}", ("file", "bytes", "SHA-256"), rows),),
         notes=(f"SHA-256 of {bundle.name}: {digest}", f"Play it: task=evaluate evaluation.policies=[{bundle}]"),
+        facts=bundle_facts(metadata.name, metadata.version, digest),
+        files={"bundle": bundle},
         name=metadata.name,
         version=metadata.version,
         digest=digest,
@@ -192,4 +196,11 @@ def _problems(config: DAFConfig) -> list[Problem]:
     return []
 
 
-PACKAGE = Task(name="package", run=daf_package_policy, policies=_policies, named_after=_named_after, problems=_problems)
+PACKAGE = Task(
+    name="package",
+    run=daf_package_policy,
+    policies=_policies,
+    named_after=_named_after,
+    problems=_problems,
+    gives=frozenset({"bundle"}),
+)

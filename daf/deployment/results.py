@@ -28,3 +28,9 @@ class DeploymentResult(TaskResult):
     target: str = ""
     location: str = ""
     previous: str | None = None
+
+
+def bundle_facts(name: str, version: str, digest: str, **more: str) -> dict[str, str]:
+    """What programs are told of a bundle; nothing that is unknown."""
+    facts = {"name": name, "version": version, "digest": digest, **more}
+    return {key: value for key, value in facts.items() if value}

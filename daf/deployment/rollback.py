@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from daf.bridge.missions import agent_count
+from daf.config.commands import deploying
 from daf.config.schemas import DAFConfig
 from daf.deployment.choice import open_target
 from daf.deployment.deploy import deployed, make_move, target_problems
@@ -44,7 +45,8 @@ def daf_rollback_deployment(config: DAFConfig, tracker: Tracker) -> DeploymentRe
         target, seen, Move(kind="rollback", before=seen.version, after=version, why=why, run_id=tracker.run_id), tracker
     )
     note = f"{target.name} {version} plays; {target.alias} stands for it again, and no longer for {seen.version}."
-    return deployed(target, version, file_sha256(bundle), bundle, seen, tracker, [note])
+    result = deployed(target, version, file_sha256(bundle), bundle, seen, tracker, [note])
+    return replace(result, next=deploying(config, "monitor"))
 
 
 def _to_restore(seen: Use, name: str, alias: str) -> str:
@@ -96,4 +98,5 @@ ROLLBACK = Task(
     named_after=lambda config: [packed_policy(config)[1]],
     missions=lambda config: [config.mission_spec()],
     problems=target_problems,
+    gives=frozenset({"bundle"}),
 )

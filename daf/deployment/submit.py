@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.auth_integration import daf_get_auth_token
 from daf.bridge.bundles import BundleError
+from daf.config.commands import command_for
 from daf.config.schemas import DAFConfig
 from daf.deployment.asked import asked_bundle
 from daf.deployment.metadata import read_metadata
 from daf.deployment.package import MOST_BYTES
-from daf.deployment.results import DeploymentResult
+from daf.deployment.results import DeploymentResult, bundle_facts
 from daf.deployment.validations import passed_validation
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.files import sha256_of
@@ -56,7 +57,7 @@ def daf_submit_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
         season = _chosen(config, seasons)
         tracker.set_tags({"daf.season": season, "daf.bundle": request.digest})
         if config.tournament.season.dry_run:
-            return _not_sent(server, request, seasons, season)
+            return replace(_not_sent(server, request, seasons, season), next=_really(config, request))
         submission = _submitted(config, server, request, account, season)
         policy = f"{request.name}:v{submission.progress.version}"
         tracker.set_tags({"daf.season_policy": policy, "daf.season_version_id": submission.progress.version_id})
@@ -69,9 +70,20 @@ def daf_submit_policy(config: DAFConfig, tracker: Tracker) -> DeploymentResult:
         bundle=request.bundle,
         target=f"season {season}",
         location=policy,
+        facts=bundle_facts(request.name, request.version, request.digest, season=season, policy=policy),
+        files={"bundle": request.bundle},
         tables=tables,
         notes=(f"{policy} of {account} is in the season {season}{pools}.", *submission.notes),
     )
+
+
+def _really(config: DAFConfig, request: _Request) -> str:
+    """The command that sends what a dry run has looked at."""
+    season = config.tournament.season.model_copy(update={"dry_run": False})
+    deployment = config.deployment.model_copy(update={"bundle": str(request.bundle), "policy": None})
+    tournament = config.tournament.model_copy(update={"season": season})
+    sending = config.model_copy(update={"tournament": tournament, "deployment": deployment})
+    return command_for(sending, "submit", ("tournament", "deployment", "tracking"))
 
 
 def submit_problems(config: DAFConfig) -> list[Problem]:
@@ -164,6 +176,8 @@ def _not_sent(
         version=request.version,
         digest=request.digest,
         bundle=request.bundle,
+        facts=bundle_facts(request.name, request.version, request.digest, season=season),
+        files={"bundle": request.bundle},
         tables=(seasons_table(seasons, season), submissions_table(versions, memberships, "")),
         notes=(note,),
     )
@@ -217,4 +231,5 @@ submit = Task(
     missions=lambda _: (),
     needs_account=True,
     problems=submit_problems,
+    gives=frozenset({"bundle"}),
 )

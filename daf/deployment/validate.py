@@ -10,13 +10,14 @@ from typing import Any
 from daf.bridge.bundles import Bundle, BundleError, read_bundle, read_member, unpacked
 from daf.bridge.catalogue import catalogue
 from daf.bridge.missions import build_mission
+from daf.config.commands import deploying
 from daf.config.references import BUNDLE_TAG
 from daf.config.schemas import DAFConfig, DAFPolicyConfig
 from daf.deployment.asked import asked_bundle
 from daf.deployment.checks import Check, Recorded, checks_table, figures, matches_table, trial_checks
 from daf.deployment.metadata import METADATA_FILE, BundleMetadata, check_digests, read_metadata
 from daf.deployment.package import packed_policy
-from daf.deployment.results import DeploymentResult
+from daf.deployment.results import DeploymentResult, bundle_facts
 from daf.deployment.trials import Trial, play_trial
 from daf.deployment.validations import record_validation, was_packed_here
 from daf.errors import DAFConfigError, DAFError, Problem
@@ -154,8 +155,9 @@ def _judged(
             record_validation(digest, level, run_id=tracker.run_id, figures=measured)
         except OSError as error:
             raise DAFError(f"the bundle passed, but that cannot be noted: {error}") from error
-    version = metadata.version if metadata else ""
-    return replace(result, name=metadata.name if metadata else path.stem, version=version, digest=digest)
+    name, version = (metadata.name, metadata.version) if metadata else (path.stem, "")
+    facts = {**result.facts, **bundle_facts(name, version, digest)}
+    return replace(result, name=name, version=version, digest=digest, facts=facts)
 
 
 def _result(
@@ -171,6 +173,10 @@ def _result(
         tables=(checks_table(checks), *((matches_table(trial),) if trial else ())),
         notes=() if reasons else (f"{path.name} passed ({level}). Logs of its agents: {logs}",),
         refused="\n".join(said) if reasons else None,
+        metrics=measured,
+        facts={"level": level, "verdict": "failed" if reasons else "passed"},
+        files={"bundle": path},
+        next=None if reasons else deploying(config, "deploy", path),
         name=path.stem,
         bundle=path,
         location=str(path),
@@ -205,4 +211,10 @@ def _named_after(config: DAFConfig) -> list[DAFPolicyConfig]:
     return [policy if bundle is None else policy.model_copy(update={"name": Path(bundle).name})]
 
 
-VALIDATE = Task(name="validate", run=daf_validate_deployment, policies=_policies, named_after=_named_after)
+VALIDATE = Task(
+    name="validate",
+    run=daf_validate_deployment,
+    policies=_policies,
+    named_after=_named_after,
+    gives=frozenset({"bundle"}),
+)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from daf.config.schemas import DAFConfig
 from daf.episodes.recording import Recording, record_again
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.tracking.tracker import Tracker
+from daf.visualization.drawing import attempt
 from daf.visualization.replays.gif import daf_export_replay_gif
 from daf.visualization.replays.scene import daf_read_replay
 from daf.visualization.replays.viewer import Shown, daf_export_replay_html
@@ -38,7 +40,7 @@ def daf_record_replays(
 ) -> tuple[RecordedEpisode, ...]:
     """Plays the best, the median and the worst episode of every policy on every mission again, and draws them.
 
-    Files lie in ``<output_dir>/replays`` and are logged to MLflow.
+    Files lie in ``<output_dir>/replays`` and are logged to MLflow. What cannot be recorded or drawn is a warning.
 
     Args:
         records: played episodes, of one policy each.
@@ -50,10 +52,25 @@ def daf_record_replays(
             continue
         # Names may be equal once they are fit for a folder; the number is not.
         folder = tracker.output_dir / "replays" / f"{number}-{_slug(policy.name)}-{_slug(mission.name)}"
-        if recordings := record_again(config, played, policy, mission, folder, tracker):
-            recorded += _draw(recordings, folder, f"{policy.name} on {mission.name}")
-            tracker.log_file(folder, f"replays/{folder.name}")
+        record = partial(_record, config, played, policy, mission, folder, tracker)
+        recorded += attempt(tracker, f"The replays of {policy.name} on {mission.name}", record) or []
     return tuple(recorded)
+
+
+def _record(
+    config: DAFConfig,
+    played: Sequence[EpisodeRecord],
+    policy: PolicySpec,
+    mission: MissionSpec,
+    folder: Path,
+    tracker: Tracker,
+) -> list[RecordedEpisode]:
+    recordings = record_again(config, played, policy, mission, folder, tracker)
+    if not recordings:
+        return []
+    drawn = _draw(recordings, folder, f"{policy.name} on {mission.name}")
+    tracker.log_file(folder, f"replays/{folder.name}")
+    return drawn
 
 
 def _draw(recordings: Sequence[Recording], folder: Path, title: str) -> list[RecordedEpisode]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from daf.config.commands import OF_COMPARISON, command_for
 from daf.config.missions import mission_specs
-from daf.config.schemas import DAFConfig
+from daf.config.schemas import DAFConfig, DAFPolicyConfig
 from daf.config.sections import OF_TRIALS
 from daf.episodes.kept import RECORDS
 from daf.episodes.outcomes import EpisodeFailure
@@ -27,13 +28,16 @@ from daf.episodes.played import (
 from daf.errors import DAFError
 from daf.evaluation.recording import daf_record_replays
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
-from daf.results import TaskResult
+from daf.results import ResultTable, TaskResult
 from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.evaluation_tables import episodes_csv, evaluation_table
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
+
+#: One line an episode, for spreadsheets.
+EPISODES = "episodes.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,17 +121,33 @@ def daf_evaluate(config: DAFConfig, tracker: Tracker) -> EvaluationResult:
     records_path = _log(played, tracker)
     objective = _objective(played)
     replays = _record_replays(config, played.records, policies, missions, tracker)
+    shown = [policy for _, policy in played_policies(config)]
     return EvaluationResult(
         objective=objective,
-        tables=(evaluation_table(_summaries(played, config.level), played.missions, config.level),),
+        tables=(_table(played, config.level),),
         notes=(*failure_notes(played.failures, "evaluation"), *timeout_notes(played.records), *replays),
         failed=len(played.failures),
+        facts={"policy": played.policies[0]},
+        files={"records": records_path, "episodes": tracker.output_dir / EVALUATION / EPISODES},
+        next=command_for(_comparing(config, shown), "compare", OF_COMPARISON) if len(shown) > 1 else None,
         records=played.records,
         failures=played.failures,
         policies=played.policies,
         missions=played.missions,
         records_path=records_path,
     )
+
+
+def table_of_records(
+    records: Sequence[EpisodeRecord], policies: Sequence[str], missions: Sequence[str], level: float
+) -> ResultTable:
+    """The table of an evaluation, from what was played; policies and missions by the names that records have."""
+    played = _Played(tuple(records), (), tuple(policies), tuple(missions))
+    return _table(played, level)
+
+
+def _table(played: _Played, level: float) -> ResultTable:
+    return evaluation_table(_summaries(played, level), played.missions, level)
 
 
 def _play(config: DAFConfig, policies: Sequence[PolicySpec], missions: Sequence[MissionSpec]) -> _Played:
@@ -180,10 +200,17 @@ def _record_replays(
     return list(dict.fromkeys(f"Replays: {episode.viewer}" for episode in recorded))
 
 
+def _comparing(config: DAFConfig, policies: Sequence[DAFPolicyConfig]) -> DAFConfig:
+    """The config that compares these policies on the episodes that were played."""
+    comparison = config.comparison.model_copy(update={"policies": tuple(policies)})
+    evaluation = config.evaluation.model_copy(update={"policies": (), "baselines": ()})
+    return config.model_copy(update={"comparison": comparison, "evaluation": evaluation})
+
+
 def _log(played: _Played, tracker: Tracker) -> Path:
     """Keeps records, failures and means with the run; returns where the records are."""
     log_episodes(tracker, EVALUATION, played.records, played.failures)
-    tracker.log_text(episodes_csv(played.records), f"{EVALUATION}/episodes.csv")
+    tracker.log_text(episodes_csv(played.records), f"{EVALUATION}/{EPISODES}")
     digests = dict.fromkeys(digest for record in played.records for digest in record.policy_digests)
     tracker.set_tags({EVALUATED_TAG: " ".join(map(evaluated, list(digests)[:MOST_TAGGED]))})
     tracker.log_metrics(
@@ -196,5 +223,10 @@ def _log(played: _Played, tracker: Tracker) -> Path:
 
 
 EVALUATE = Task(
-    name="evaluate", run=daf_evaluate, policies=played_policies, decided_by=OF_TRIALS, scored_by_sweeps=True
+    name="evaluate",
+    run=daf_evaluate,
+    policies=played_policies,
+    decided_by=OF_TRIALS,
+    scored_by_sweeps=True,
+    gives=frozenset({"records", "episodes"}),
 )

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from daf.bridge.catalogue import catalogue
 from daf.bridge.inspection import mission_facts
+from daf.config.commands import command_for
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes, unique_names, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.execution.progress import progress
@@ -66,6 +68,8 @@ def daf_show_missions(config: DAFConfig, tracker: Tracker) -> TaskResult:
             *reliability(config.evaluation.episodes, "episodes a mission"),
             *(gap for found in findings for gap in found.gaps),
         ),
+        files={"records": tracker.output_dir / "missions" / RECORDS},
+        next=command_for(config, "evaluate"),
     )
 
 
@@ -174,4 +178,4 @@ def _log(found: MissionFindings, tracker: Tracker) -> None:
         tracker.log_text(_correlation_table(found, most=None).to_csv(), path)
 
 
-MISSIONS = Task(name="missions", run=daf_show_missions, policies=played_policies)
+MISSIONS = Task(name="missions", run=daf_show_missions, policies=played_policies, gives=frozenset({"records"}))

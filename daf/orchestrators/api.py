@@ -13,17 +13,18 @@ from daf.tracking.tracker import Tracker
 
 
 def daf_run_training_pipeline(config: DAFConfig, tracker: Tracker | None = None) -> PipelineResult:
-    """Trains `policy`, plays its checkpoint beside `evaluation.baselines`, and compares them (`pipeline=training`).
+    """Trains `policy`, plays its checkpoint, and compares it with `evaluation.baselines` (`pipeline=training`).
 
     Args:
-        config: what all stages share; its task and its pipeline play no part.
+        config: what all stages share; its task and its pipeline play no part. Without baselines there is noop.
         tracker: of the MLflow run that the stages are filed under; without one the pipeline begins its own.
 
     Raises:
         DAFConfigError: a stage cannot run here; nothing was started.
         DAFInterruptedError: Ctrl-C; the same call goes on with the rest.
     """
-    return _run("training", config, tracker)
+    baselines = [] if config.evaluation.baselines else ["evaluation.baselines=[noop]"]
+    return _run("training", override_config(config, baselines), tracker)
 
 
 def daf_run_sweep_pipeline(config: DAFConfig, tracker: Tracker | None = None) -> PipelineResult:

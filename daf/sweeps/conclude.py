@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from daf.config import CONF_DIR, daf_load_config
+from daf.config.commands import command_for
 from daf.config.schemas import DAFConfig
+from daf.config.sections import SECTIONS
 from daf.errors import DAFError
 from daf.redaction import redactor
 from daf.results import ResultTable
@@ -17,7 +20,13 @@ from daf.sweeps.status import SweepStatus, read_status, trials_table
 from daf.sweeps.study import StoredStudy, StudyTrial
 from daf.sweeps.winner import write_winner
 from daf.tracking.tracker import Tracker
+from daf.visualization.drawing import attempt
 from daf.visualization.text import NO_VALUE, interval_heading, number_text
+
+#: What a sweep always writes, without its suffix, and what it writes where the best were confirmed.
+FILES = {"config": ".yaml", "summary": ".md", "status": ".json", "confirmation": ".json"}
+#: What the command of a winner says of it; how many trials there were is no part of it.
+OF_WINNERS = frozenset(SECTIONS) - {"sweep", "objective", "task", "output_dir", "notify", "watch", "result_format"}
 
 #: Draws plots into a folder; returns the files.
 DrawPlots = Callable[[Path], Sequence[Path]]
@@ -34,26 +43,28 @@ def conclude(
     Raises:
         DAFError: no trial finished.
     """
-    verdict = confirmation.verdict if confirmation else None
-    stored.record(verdict=verdict, confirmed_best=confirmation.best if confirmation else None)
+    verdict, best = (confirmation.verdict, confirmation.best) if confirmation else (None, None)
+    stored.record(verdict=verdict, confirmed_best=best)
     status = read_status(stored)
     if not status.complete:
         raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(stored.trials())}")
     winner_files = _write_winner(stored, request, confirmation)
-    metrics = request.config.objective.metric
-    tables = [trials_table(stored, metrics), *([confirmation.table] if confirmation else [])]
+    tables = [trials_table(stored, request.config.objective.metric), *([confirmation.table] if confirmation else [])]
     objective = _objective(status, confirmation)
-    _log(request.tracker, status, tables, objective, confirmation)
+    figures = _figures(status, objective, confirmation)
+    _log(request.tracker, status, tables, figures, confirmation)
     # Last: whatever becomes of them, everything else is there.
-    for path in draw_plots(request.output_dir / "plots"):
+    for path in attempt(request.tracker, "The plots", partial(draw_plots, request.output_dir / "plots")) or ():
         request.tracker.log_file(path, "plots")
-    name, sweep = stored.name, request.config.sweep
-    storage = sweep.storage or default_storage(request.config)
     return SweepResult(
         objective=objective,
         tables=tuple(tables),
-        notes=(*_notes(status, verdict, winner_files, sweep.name), storage_note(name, storage)),
-        study_name=name,
+        notes=tuple(_notes(status, verdict, winner_files, request.config)),
+        metrics=figures,
+        facts=_facts(status, confirmation),
+        files=_files(request.output_dir, winner_files),
+        next=_next(stored, request, confirmation),
+        study_name=stored.name,
         status=status,
         trials=tuple(SweepTrialResult.of(trial) for trial in stored.ran()),
         confirmation=confirmation,
@@ -63,20 +74,57 @@ def conclude(
     )
 
 
+def _figures(
+    status: SweepStatus, objective: float | tuple[float, ...], confirmation: Confirmation | None
+) -> dict[str, float]:
+    """What MLflow holds of the sweep, and how its trials ended."""
+    figures: dict[str, float] = {
+        "trials": status.finished,
+        "complete": status.complete,
+        "pruned": status.pruned,
+        "failed": status.failed,
+    }
+    if isinstance(objective, float):
+        figures["objective"] = objective
+    return {**figures, "confirmed_objective": confirmation.mean} if confirmation else figures
+
+
+def _facts(status: SweepStatus, confirmation: Confirmation | None) -> dict[str, str]:
+    """``best`` is the trial that the sweep puts first, ``winner`` the one that was shown to be better."""
+    facts = {"study": status.name, "best": str(status.best), "best_name": status.best_name}
+    if confirmation is None:
+        return facts
+    facts |= {"best": str(confirmation.best), "verdict": confirmation.verdict}
+    return facts if confirmation.winner is None else {**facts, "winner": str(confirmation.winner)}
+
+
+def _files(output_dir: Path, winner_files: Sequence[Path]) -> dict[str, Path]:
+    written = {name: output_dir / f"{name}{suffix}" for name, suffix in FILES.items()}
+    files = {name: path for name, path in written.items() if path.is_file()}
+    return {**files, "winner": winner_files[0].absolute()} if winner_files else files
+
+
+def _next(stored: StoredStudy, request: SweepRequest, confirmation: Confirmation | None) -> str | None:
+    """The command that runs the winner, where there is one and its task is DAF's own."""
+    if confirmation is None or confirmation.winner is None:
+        return None
+    config = _winner_config(stored.trials()[confirmation.winner], request, confirmation)
+    is_shipped = (CONF_DIR / "task" / f"{config.task.name}.yaml").is_file()
+    return command_for(config, config.task.name, OF_WINNERS) if is_shipped else None
+
+
 def _log(
     tracker: Tracker,
     status: SweepStatus,
     tables: Sequence[ResultTable],
-    objective: float | tuple[float, ...],
+    figures: Mapping[str, float],
     confirmation: Confirmation | None,
 ) -> None:
     if confirmation:
         tracker.log_text(confirmation_json(confirmation), "confirmation.json")
-        tracker.log_metrics({"confirmed_objective": confirmation.mean})
     tracker.log_text("\n".join(table.to_markdown() for table in tables), "summary.md")
     tracker.log_text(json.dumps(status.__dict__, indent=2, default=str), "status.json")
-    if isinstance(objective, float):
-        tracker.log_metrics({"objective": objective})
+    tracker.log_metrics(figures)
     tracker.set_tags({"daf.sweep.verdict": confirmation.verdict if confirmation else "not confirmed"})
 
 
@@ -148,13 +196,14 @@ def _winner_paths(request: SweepRequest) -> list[Path]:
     return [request.output_dir / "winner.yaml", *named]
 
 
-def _notes(status: SweepStatus, verdict: str | None, winner_files: Sequence[Path], name: str | None) -> Iterator[str]:
+def _notes(status: SweepStatus, verdict: str | None, winner_files: Sequence[Path], config: DAFConfig) -> Iterator[str]:
     yield f"{status}."
     if verdict:
         yield verdict
     yield from (f"The winner: {path}" for path in winner_files)
-    if name and len(winner_files) > 1:
-        yield f"Run it: python -m daf.run experiment={name}"
+    if config.sweep.name and len(winner_files) > 1:
+        yield f"Run it: python -m daf.run experiment={config.sweep.name}"
+    yield storage_note(status.name, config.sweep.storage or default_storage(config))
 
 
 def storage_note(name: str, storage: str | Path) -> str:

@@ -35,13 +35,16 @@ def draw_in_worker(pool: Executor, config: DAFConfig, folder: Path, limit_s: flo
                 return drawn
             elif isinstance(event, JobFailed) and event.job_id == job_id:
                 why = last_line(event.traceback) if event.reason == "error" else event.traceback.partition("\n")[0]
-                log.warning("The plot %s was left out: %s", begun[-1] if begun else "", why)
+                what = f"plot {begun[-1]} was" if len(begun) > before else "plots were"
+                log.warning("The %s left out: %s", what, why)
         if len(begun) == before:
             return drawn
 
 
 def draw(job: PlotJob, context: JobContext) -> None:
     """What a worker does: says what it begins to draw, and where the file is."""
+    import matplotlib.figure  # noqa: F401 - where it is broken, the job fails with the reason, before the first plot
+
     study = load_stored(job.config)
     for name, plot in sweep_plots(study, job.folder, job.config.objective.metric).items():
         if name not in job.skip:

@@ -12,7 +12,7 @@ WIDTH_OF_FILES = 160
 
 
 def print_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> None:
-    """Prints what came out, where its files are and how it is found again in the store at `uri`."""
+    """Prints what came out, where its files are and how it is found again in the store at `uri`, if it is a run."""
     from rich.console import Console
 
     # In a file or a pipe there is no edge to wrap at. Brackets and colons in names are no markup and no emoji.
@@ -25,4 +25,5 @@ def print_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | N
     for note in result.notes:
         console.print(note, soft_wrap=True)
     console.print(f"Files: {output_dir}", soft_wrap=True)
-    console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True)
+    if run_id:
+        console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True)

@@ -81,6 +81,7 @@ class Task:
             what is still to be done.
         scored_by_sweeps: whether a sweep trains (if the task does) and scores `policy` by itself, with pruning, several
             seeds and confirmation, instead of running the task for its objective.
+        tracked: whether its work is a run in MLflow. What only looks at a store is none, and makes none.
     """
 
     name: str
@@ -95,3 +96,4 @@ class Task:
     gives: frozenset[str] = frozenset()
     goes_on: bool = False
     scored_by_sweeps: bool = False
+    tracked: bool = True

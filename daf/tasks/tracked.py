@@ -3,7 +3,9 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
@@ -12,12 +14,17 @@ from daf.files import is_there
 from daf.records import digest
 from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
+from daf.tasks.outcome import noted_as_it_ends
 from daf.tracking import Tracker, log_provenance, open_tidied
 from daf.tracking.names import KIND
 from daf.tracking.output_folder import Claim, Request, claimed, single_request
+from daf.tracking.untracked import Untracked
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
+#: What programs find in most output folders, by the names of `TaskResult.files`.
+OF_EVERY_RUN = {"config": "config.yaml", "summary": "summary.md", "tables": "tables", "plots": "plots"}
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
@@ -40,19 +47,23 @@ def tracked(
     *,
     parent_run_id: str | None = None,
     kind: str = "run",
-    tags: Mapping[str, str] | None = None,
 ) -> Iterator[Tracker]:
     """An MLflow run in the config's store, with where it comes from, for the run that has the output folder.
 
+    A task that is not tracked gets a tracker that writes files only; then no store is opened.
+
     Args:
         kind: what the run is; see `daf.tracking.names.KIND`.
-        tags: that it has beside that.
     """
+    if not find_task(config.task).tracked:
+        yield Untracked(Path(config.output_dir).absolute(), overrides)
+        return
     store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
+        tracker.overrides = tuple(overrides)
         claim.is_of(tracker.run_id)
-        tracker.set_tags({KIND: kind, **(tags or {})})
+        tracker.set_tags({KIND: kind})
         log_provenance(tracker, config, overrides)
         yield tracker
 
@@ -64,16 +75,16 @@ def run_tracked(
     *,
     parent_run_id: str | None = None,
     kind: str | None = None,
-    tags: Mapping[str, str] | None = None,
+    tags: Mapping[str, str] = NO_TAGS,
 ) -> tuple[TaskResult, str]:
-    """Does the work of a checked config's task in an MLflow run of its own.
+    """Does the work of a checked config's task in an MLflow run of its own, unless the task has none.
 
     Args:
         kind: as for `tracked`; by default a run with a parent is a job of a multirun.
-        tags: as for `tracked`.
+        tags: more tags of the run.
 
     Returns:
-        The result, and the id of the run.
+        The result, and the id of the run, empty where there is none.
 
     Raises:
         DAFError: the work failed; the MLflow run says FAILED.
@@ -81,14 +92,33 @@ def run_tracked(
     """
     task, name = find_task(config.task), run_name(config, overrides)
     kind = kind or ("job" if parent_run_id else "run")
-    with tracked(config, name, overrides, claim, parent_run_id=parent_run_id, kind=kind, tags=tags) as tracker:
+    with (
+        noted_as_it_ends(task.name, Path(config.output_dir)) as ending,
+        tracked(config, name, overrides, claim, parent_run_id=parent_run_id, kind=kind) as tracker,
+    ):
+        ending.tracker = tracker
+        if tags:
+            tracker.set_tags(tags)
         result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
+        result = _whole(result, tracker)
+        ending.finish(result)
     return result, tracker.run_id
+
+
+def _whole(result: TaskResult, tracker: Tracker) -> TaskResult:
+    """The result with what every run has: its metrics as they stand in MLflow, config and tables."""
+    own = {name: tracker.output_dir / place for name, place in OF_EVERY_RUN.items()}
+    files = {name: path for name, path in own.items() if path.exists()} | dict(result.files)
+    return replace(
+        result,
+        metrics={**tracker.figures, **result.metrics},
+        files={name: path.absolute() for name, path in files.items()},
+    )
 
 
 def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:

@@ -101,15 +101,22 @@ def log_provenance(tracker: Tracker, config: "DAFConfig", overrides: Sequence[st
     clean = [override_without_secrets(override) for override in overrides]
     tracker.log_text(yaml.safe_dump(clean, width=math.inf), "overrides.yaml")
     tracker.log_text(installed_packages(), "packages.txt")
+    tags, diff = origin_tags()
+    if diff is not None:
+        tracker.log_text(diff, "uncommitted.diff")
+    tags |= {"daf.task": config.task.name, "daf.output_dir": str(tracker.output_dir), "daf.seed": str(config.seed)}
+    tracker.set_tags(tags)
+
+
+def origin_tags() -> tuple[dict[str, str], str | None]:
+    """Versions, hardware and commit as tags of a run that begins here, and what differs from the commit if any is."""
     tags = {f"version.{name}": version for name, version in package_versions().items()}
     tags |= {f"hardware.{name}": fact for name, fact in hardware().items()}
-    tags |= {"daf.task": config.task.name, "daf.output_dir": str(tracker.output_dir), "daf.seed": str(config.seed)}
     state = git_state(Path.cwd())
-    if state:
-        commit, diff = state
-        tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(diff)).lower()}
-        tracker.log_text(diff, "uncommitted.diff")
-    tracker.set_tags(tags)
+    if state is None:
+        return tags, None
+    commit, diff = state
+    return {**tags, "mlflow.source.git.commit": commit, "git.dirty": str(bool(diff)).lower()}, diff
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -45,7 +45,11 @@ class Tracker:
     Attributes:
         delivered: what earlier runs had left and this one's start brought to MLflow.
         ends_as: how the run ends where nothing is raised.
+        figures: the metrics that were logged without a step, secrets blanked from their names.
+        overrides: what the run was asked for on the command line.
     """
+
+    overrides: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -68,6 +72,7 @@ class Tracker:
         self.output_dir = output_dir
         self.delivered = delivered
         self.ends_as: Literal["FINISHED", "FAILED"] = "FINISHED"
+        self.figures: dict[str, float] = {}
         self._redactor = redactor()
         self._tables: list[dict[str, str]] = []
         self._started = time.time()
@@ -137,6 +142,8 @@ class Tracker:
         redact = self._redactor.text
         numbers = {redact(key): number for key, value in metrics.items() if (number := finite(value)) is not None}
         now = int(time.time() * 1000)
+        if not step:
+            self.figures |= numbers
         self._write_metrics({"run_id": self.run_id, "step": step, "time_ms": now, "metrics": numbers})
         keys = self._keys["metrics"].of(numbers)
         self._put("metrics", [(keys[key], value, now, int(step)) for key, value in numbers.items()])

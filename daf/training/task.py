@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 
 from daf.bridge.training import train
+from daf.config.commands import command_for, playing
 from daf.config.plans import training_plan
 from daf.config.references import FOLDER_TAG
 from daf.config.schemas import DAFConfig
@@ -83,13 +84,20 @@ def _note(report: EpochReport) -> str:
 
 
 def _result(config: DAFConfig, outcome: TrainingOutcome, digest: str, curve: list[tuple[int, float]]) -> TrainingResult:
+    late = _late_reward(curve)
+    trained = config.policy.model_copy(update={"weights": str(outcome.checkpoint_dir)})
     return TrainingResult(
-        objective=_late_reward(curve),
+        objective=late,
         tables=(_table(outcome, curve),),
-        notes=(
-            f"Evaluate it: task=evaluate policy={config.policy.class_path} policy.weights={outcome.checkpoint_dir}",
-        ),
+        metrics={
+            "train/agent_steps": outcome.agent_steps,
+            "train/seconds": outcome.seconds,
+            "train/epochs": outcome.epochs,
+            **({} if late is None else {"train/reward": late}),
+        },
+        facts={"policy": config.policy.spec().name, "model_digest": digest},
         files={"checkpoint": outcome.checkpoint_dir, "model": outcome.model},
+        next=command_for(playing(config, trained), "evaluate"),
         checkpoint_dir=outcome.checkpoint_dir,
         model=outcome.model,
         model_digest=digest,

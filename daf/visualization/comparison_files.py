@@ -16,15 +16,15 @@ class ComparisonReport:
 
     Attributes:
         folder: holds all the files.
-        html: the report for people, one file that needs nothing else.
+        html: the report for people, one file that needs nothing else; None where it could not be made.
         json: every number, for programs.
         tables: CSV files with every digit, one a table.
         leaderboard: the ranking as JSON, CSV and Markdown.
-        plots: PNG files.
+        plots: PNG files, without those that could not be drawn.
     """
 
     folder: Path
-    html: Path
+    html: Path | None
     json: Path
     tables: tuple[Path, ...]
     leaderboard: tuple[Path, ...]

@@ -1,9 +1,10 @@
 """Policies side by side: their episodes, their differences, their performance profiles."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
@@ -25,33 +26,39 @@ if TYPE_CHECKING:
 
     from daf.statistics import Comparison, Estimate, PairedScores, PairResult, PerformanceProfiles
 
+
+class _About(TypedDict):
+    """What all plots of a comparison say."""
+
+    metric: str
+    title: str
+
+
 _LETTER = re.compile(r"\w|\[\d+\]")
 
 
-def plot_findings(findings: ComparisonFindings, folder: Path) -> list[Path]:
-    """All plots of a comparison, and the policies on each of several missions under a name that others share."""
+def plot_findings(findings: ComparisonFindings) -> dict[str, Callable[[Path], Path]]:
+    """All plots of a comparison, and the policies on each of several missions under a name that others share.
+
+    Returns:
+        File name to what draws it at a path.
+    """
     comparison, scores = findings.comparison, findings.scores
     title, metric = scope_name(scores.missions), metric_label(scores.metric, findings.direction)
     overall = [pair for pair in comparison.pairs if pair.mission is None]
     episodes = scores.values[0].size
-    plots = [
-        plot_scores(comparison, scores, folder / "policies.png", direction=findings.direction),
-        daf_plot_pair_differences(
-            overall, folder / "differences.png", level=comparison.level, metric=metric, title=title
-        ),
-        daf_plot_performance_profiles(
-            findings.profiles, folder / "profiles.png", metric=metric, episodes=episodes, title=title
-        ),
-    ]
+    scores_at = partial(plot_scores, comparison, scores, direction=findings.direction)
+    about: _About = {"metric": metric, "title": title}
+    plots: dict[str, Callable[[Path], Path]] = {
+        "policies.png": scores_at,
+        "differences.png": partial(daf_plot_pair_differences, overall, level=comparison.level, **about),
+        "profiles.png": partial(daf_plot_performance_profiles, findings.profiles, episodes=episodes, **about),
+    }
     if groups := policy_groups(comparison, findings.direction).get(None):
         means = {policy: comparison.summary(policy).mean for policy in groups}
-        plots.append(
-            daf_plot_groups(means, groups, folder / "groups.png", level=comparison.level, metric=metric, title=title)
-        )
+        plots["groups.png"] = partial(daf_plot_groups, means, groups, level=comparison.level, **about)
     for number, mission in enumerate(scores.missions if len(scores.missions) > 1 else ()):
-        name = re.sub(r"[^\w.-]", "_", mission)
-        path = folder / f"policies_{name}.png"
-        plots.append(plot_scores(comparison, scores, path, mission=number, direction=findings.direction))
+        plots[f"policies_{re.sub(r'[^\w.-]', '_', mission)}.png"] = partial(scores_at, mission=number)
     return plots
 
 

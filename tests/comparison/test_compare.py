@@ -231,6 +231,7 @@ def test_less_can_be_better_and_weights_are_named_as_such(tracker: Tracker) -> N
     board = json.loads((result.report.folder / "leaderboard.json").read_text())
     assert (board["entries"][0]["policy"], board["direction"], board["groups"]["noop"]) == ("mine", "minimize", "b")
     assert "groups.png" in {path.name for path in result.report.plots}
+    assert result.report.html is not None
     assert "lower is better" in result.report.html.read_text()
 
 

@@ -21,8 +21,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from daf.delivery import daf_deliver
 from daf.errors import DAFError
+from daf.runs import daf_deliver
 from daf.tracking import courier
 from daf.tracking.abandoned import HOST, PID, STARTED, end_abandoned, process_tags
 from daf.tracking.begin import open_tidied

@@ -10,6 +10,7 @@ with everything on: then seeds are those of trainings.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from daf.comparison.ablation.contribution_tables import contribution_note, contr
 from daf.comparison.ablation.contributions import Array, Contributions, contributions, metric_by_condition
 from daf.comparison.trainings import trained_policies
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError, Problem
@@ -26,6 +28,7 @@ from daf.results import TaskResult
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import Effect, Estimate
@@ -70,7 +73,8 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
     values = metric_by_condition(played.records, conditions, played.seeds, ablation.metric)
     found = contributions(values, list(ablation.parts), level=ablation.level, metric=ablation.metric)
     _log(found, tracker)
-    tracker.log_file(_plot(found, values, config, tracker), "plots")
+    draw_files(tracker, "plots", {"ablation.png": partial(_plot, found, values, config)})
+    folder = tracker.output_dir / "ablation"
     return AblationResult(
         objective=found.means[()].value,
         tables=contribution_tables(found),
@@ -80,6 +84,8 @@ def daf_policy_ablation(config: DAFConfig, tracker: Tracker) -> AblationResult:
             contribution_note(found),
             *reliability(values[()].shape[1], "trainings" if ablation.trainings else "seeds a mission"),
         ),
+        facts={"largest": found.parts[0].name},
+        files={"data": folder / "ablation.json", "records": folder / RECORDS},
         parts=found.parts,
         interactions=found.interactions,
         means=found.means,
@@ -125,12 +131,12 @@ def _log(found: Contributions, tracker: Tracker) -> None:
     tracker.log_text(json.dumps(data, indent=1) + "\n", "ablation/ablation.json")
 
 
-def _plot(found: Contributions, values: Mapping[Parts, Array], config: DAFConfig, tracker: Tracker) -> Path:
+def _plot(found: Contributions, values: Mapping[Parts, Array], config: DAFConfig, path: Path) -> Path:
     """Every part's contribution on each seed, missions weighing equally."""
     estimates = {effect.name: effect.value for effect in found.parts}
     return daf_plot_policy_comparison(
         {name: (values[()] - values[name,]).mean(axis=0).tolist() for name in estimates},
-        tracker.output_dir / "plots" / "ablation.png",
+        path,
         intervals={name: (e.interval.low, e.interval.high) for name, e in estimates.items() if e.interval},
         level=found.level,
         metric=f"contribution to {found.metric}",
@@ -150,4 +156,10 @@ def _trains(config: DAFConfig) -> bool:
     return config.ablation.trainings > 0
 
 
-ABLATION = Task(name="ablation", run=daf_policy_ablation, problems=_problems, trains=_trains)
+ABLATION = Task(
+    name="ablation",
+    run=daf_policy_ablation,
+    problems=_problems,
+    trains=_trains,
+    gives=frozenset({"data", "records"}),
+)

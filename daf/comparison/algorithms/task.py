@@ -1,8 +1,10 @@
 """Trains every algorithm several times, lets all trainings play the same episodes, and compares the algorithms."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,8 +13,10 @@ from numpy.typing import NDArray
 from daf.comparison.algorithms.contenders import contenders
 from daf.comparison.checkpoints import weights_notes
 from daf.comparison.trainings import trained_policies
+from daf.comparison.winners import standing_facts
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes, unique_names
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
@@ -21,6 +25,7 @@ from daf.results import TaskResult, json_ready
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.algorithm_tables import algorithm_pairs_table, algorithms_table
 from daf.visualization.comparison_plots import daf_plot_performance_profiles, daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 from daf.visualization.text import known_direction, metric_label, scope_name
 
 if TYPE_CHECKING:
@@ -59,13 +64,18 @@ def compare_trained(config: DAFConfig, tracker: Tracker) -> AlgorithmComparisonR
     comparison = compare_algorithms(scores, level=config.comparison.level)
     _publish(comparison, scores, played.seeds, config, tracker)
     metric = config.comparison.metric
+    direction = known_direction(metric, config.comparison.direction)
+    means = {summary.name: summary.mean.value for summary in comparison.summaries}
+    folder = tracker.output_dir / "comparison"
     return AlgorithmComparisonResult(
         objective=comparison.summaries[0].mean.value,
         tables=(
-            algorithms_table(comparison, metric, known_direction(metric, config.comparison.direction)),
+            algorithms_table(comparison, metric, direction),
             algorithm_pairs_table(comparison.pairs, comparison.level, "Algorithms in pairs"),
         ),
         notes=(*_notes(scores, config), *played.notes("comparison"), *timeout_notes(played.records)),
+        facts=standing_facts(means, comparison.pairs, direction),
+        files={"data": folder / "algorithms.json", "records": folder / RECORDS},
         comparison=comparison,
         scores=scores,
         seeds=tuple(played.seeds),
@@ -142,22 +152,25 @@ def _publish(
         "comparison": asdict(comparison),
     }
     tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "comparison/algorithms.json")
-    folder = tracker.output_dir / "comparison" / "plots"
+    draw_files(tracker, "comparison/plots", _plots(comparison, scores, config))
+
+
+def _plots(
+    comparison: "AlgorithmComparison", scores: Mapping[str, Array], config: DAFConfig
+) -> dict[str, Callable[[Path], Path]]:
     metric = config.comparison.metric
     label = metric_label(metric, known_direction(metric, config.comparison.direction))
     title = scope_name([mission.name for mission in mission_specs(config)])
     means = {summary.name: summary.mean for summary in comparison.summaries}
-    plots = [
-        daf_plot_policy_comparison(
+    return {
+        "algorithms.png": partial(
+            daf_plot_policy_comparison,
             {name: values.mean(axis=(1, 2)).tolist() for name, values in scores.items()},
-            folder / "algorithms.png",
             intervals={name: (m.interval.low, m.interval.high) for name, m in means.items() if m.interval},
             level=comparison.level,
             metric=label,
             units="trainings",
             title=title,
         ),
-        daf_plot_performance_profiles(comparison.profiles, folder / "profiles.png", metric=label, title=title),
-    ]
-    for path in plots:
-        tracker.log_file(path, "comparison/plots")
+        "profiles.png": partial(daf_plot_performance_profiles, comparison.profiles, metric=label, title=title),
+    }

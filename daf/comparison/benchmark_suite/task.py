@@ -1,8 +1,9 @@
 """`task=benchmark`: plays a suite of missions, scores the algorithms, and keeps what came out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,9 @@ from daf.comparison.benchmark_suite.suite import (
 )
 from daf.comparison.benchmark_suite.suite_tables import suite_notes, suite_tables
 from daf.comparison.checkpoints import weights_notes
+from daf.comparison.winners import standing_facts
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import plan_episodes, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
@@ -31,6 +34,7 @@ from daf.results import TaskResult, json_ready
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import AlgorithmPair
@@ -67,8 +71,7 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     Raises:
         DAFError: not one mission could be played by all.
     """
-    suite, episodes = config.benchmark.suite, config.evaluation.episodes
-    algorithms = algorithm_policies(config)
+    algorithms, suite, episodes = algorithm_policies(config), config.benchmark.suite, config.evaluation.episodes
     scripted = scripted_policies(config, algorithms)
     policies = [*scripted, *(policy for trained in algorithms.values() for policy in trained)]
     warn_about_untrained(policies, tracker)
@@ -76,20 +79,20 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
     played = _play(missions, policies, scripted, config, tracker)
     skipped = unplayable | _unfinished(played)
     finished = _finished(missions, skipped)
-    selecting = _selection_seeds(config)
-    rewards = _rewards([r for r in played.records if r.seed not in selecting], policies, finished)
-    selection = _rewards([r for r in played.records if r.seed in selecting], scripted, finished)
+    rewards = _rewards([r for r in played.records if r.seed not in _selection_seeds(config)], policies, finished)
+    selection = _rewards([r for r in played.records if r.seed in _selection_seeds(config)], scripted, finished)
     trainings = {name: [rewards[policy.name] for policy in trained] for name, trained in algorithms.items()}
-    references = {policy.name: rewards[policy.name] for policy in scripted}
-    scores = score_suite(trainings, references, finished, selection=selection, level=config.benchmark.level)
-    _log(scores, skipped, suite, tracker)
-    weights = weights_notes(policy for trained in algorithms.values() if len(trained) == 1 for policy in trained)
+    scale = {policy.name: rewards[policy.name] for policy in scripted}
+    scores = score_suite(trainings, scale, finished, selection=selection, level=config.benchmark.level)
+    data = _log(scores, skipped, suite, tracker)
     if scores.scored:
-        tracker.log_file(_plot(scores, suite, tracker), "plots")
+        draw_files(tracker, "plots", {"benchmark.png": partial(_plot, scores, suite)})
     return BenchmarkResult(
         objective=scores.algorithms[0].score.value if scores.scored else None,
         tables=suite_tables(scores, suite, episodes),
-        notes=(*_skipped_notes(skipped), *timeout_notes(played.records), *suite_notes(scores, episodes), *weights),
+        notes=(*_said(skipped, algorithms, played), *suite_notes(scores, episodes)),
+        facts=_facts(scores),
+        files={"data": data, "records": data.with_name(RECORDS)},
         algorithms=scores.algorithms,
         scripted=scores.scripted,
         scales=scores.scales,
@@ -97,6 +100,18 @@ def daf_benchmark_suite(config: DAFConfig, tracker: Tracker) -> BenchmarkResult:
         skipped=skipped,
         records=played.records,
     )
+
+
+def _said(skipped: dict[str, str], algorithms: Mapping[str, Sequence[PolicySpec]], played: Played) -> list[str]:
+    """Sentences about what was played, beside those about the scores."""
+    single = (policy for trained in algorithms.values() if len(trained) == 1 for policy in trained)
+    return [*_skipped_notes(skipped), *timeout_notes(played.records), *weights_notes(single)]
+
+
+def _facts(scores: SuiteScores) -> dict[str, str]:
+    """Who leads, where there is a scale."""
+    means = {each.name: each.score.value for each in scores.algorithms}
+    return standing_facts(means, scores.pairs, "maximize") if scores.scored else {}
 
 
 def _selection_seeds(config: DAFConfig) -> range:
@@ -155,7 +170,8 @@ def _rewards(
     return {policy.name: np.array([found[policy.name, mission] for mission in missions]) for policy in policies}
 
 
-def _log(scores: SuiteScores, skipped: dict[str, str], suite: str, tracker: Tracker) -> None:
+def _log(scores: SuiteScores, skipped: dict[str, str], suite: str, tracker: Tracker) -> Path:
+    """Keeps the scores with the run; returns the file that has them all."""
     scored = (*scores.algorithms, *scores.scripted)
     metrics = {metric_name("benchmark", each.name, "score"): each.score.value for each in scored}
     for each in scored:
@@ -169,14 +185,14 @@ def _log(scores: SuiteScores, skipped: dict[str, str], suite: str, tracker: Trac
         "pairs": [asdict(pair) for pair in scores.pairs],
         "skipped": skipped,
     }
-    tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "benchmark/benchmark.json")
+    return tracker.log_text(json.dumps(json_ready(data), indent=1) + "\n", "benchmark/benchmark.json")
 
 
-def _plot(scores: SuiteScores, suite: str, tracker: Tracker) -> Path:
+def _plot(scores: SuiteScores, suite: str, path: Path) -> Path:
     estimates = {each.name: each.score for each in scores.algorithms}
     return daf_plot_policy_comparison(
         {name: sample.tolist() for name, sample in scores.samples.items()},
-        tracker.output_dir / "plots" / "benchmark.png",
+        path,
         intervals={name: (e.interval.low, e.interval.high) for name, e in estimates.items() if e.interval},
         level=scores.level,
         metric="normalised score (noop 0, best scripted 1)",
@@ -192,4 +208,4 @@ def _policies(config: DAFConfig) -> list[KeyedPolicy]:
 
 
 #: Missions of the suite that cannot be played are left out while it runs, so they are no problem beforehand.
-BENCHMARK = Task(name="benchmark", run=daf_benchmark_suite, policies=_policies)
+BENCHMARK = Task(name="benchmark", run=daf_benchmark_suite, policies=_policies, gives=frozenset({"data", "records"}))

@@ -1,8 +1,9 @@
 """`task=power`: plays a pilot as `task=compare` would, and says how many episodes or trainings a difference needs."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,13 +22,16 @@ from daf.comparison.compare import (
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes
 from daf.comparison.power.findings import Needed, episode_curves, needed_notes, training_curves
+from daf.config.commands import OF_COMPARISON, command_for
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.played import failure_notes, timeout_notes
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.records import EpisodeRecord
 from daf.results import ResultTable, TaskResult, json_ready
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker, metric_name
+from daf.visualization.drawing import draw_files
 from daf.visualization.power_plots import daf_plot_power
 from daf.visualization.power_tables import episodes_table, trainings_table
 from daf.visualization.text import number_text
@@ -82,14 +86,15 @@ def daf_required_episodes(config: DAFConfig, tracker: Tracker) -> PowerResult:
     options = config.comparison.model_copy(update={"stopping": "fixed"})
     pilot = _play(config.model_copy(update={"comparison": options}), tracker)
     found = _needed(pilot.scores, config)
-    for path in _plots(found, tracker.output_dir / FOLDER / "plots"):
-        tracker.log_file(path, f"{FOLDER}/plots")
     _log(found, tracker)
+    draw_files(tracker, f"{FOLDER}/plots", _plots(found))
     return PowerResult(
         objective=None,
         tables=_tables(found),
         notes=(*needed_notes(found), *pilot.notes, *timeout_notes(pilot.records)),
         failed=pilot.failed,
+        files={"data": tracker.output_dir / FOLDER / "power.json", "records": tracker.output_dir / FOLDER / RECORDS},
+        next=_next(config, found),
         episodes=found.episodes,
         trainings=found.trainings,
         records=tuple(pilot.records),
@@ -173,18 +178,17 @@ def _tables(found: Needed) -> tuple[ResultTable, ...]:
     return tuple(tables)
 
 
-def _plots(found: Needed, folder: Path) -> list[Path]:
+def _plots(found: Needed) -> dict[str, Callable[[Path], Path]]:
     drawn = {
         "trainings.png": (*training_curves(found), "trainings of each algorithm"),
         "episodes.png": (*episode_curves(found), "episodes per policy and mission"),
     }
-    return [
-        daf_plot_power(
-            curves, folder / name, power=found.power, level=found.level, unit=unit, title=f"{pair}, {found.metric}"
-        )
+    plot = partial(daf_plot_power, power=found.power, level=found.level)
+    return {
+        name: partial(plot, curves, unit=unit, title=f"{pair}, {found.metric}")
         for name, (pair, curves, unit) in drawn.items()
         if curves
-    ]
+    }
 
 
 def _log(found: Needed, tracker: Tracker) -> None:
@@ -198,6 +202,15 @@ def _log(found: Needed, tracker: Tracker) -> None:
                 metrics[f"{_metric('trainings', trained)}/{count} episodes"] = need.value
     tracker.log_metrics(metrics)
     tracker.log_text(json.dumps(json_ready(asdict(found)), indent=1) + "\n", f"{FOLDER}/power.json")
+
+
+def _next(config: DAFConfig, found: Needed) -> str | None:
+    """The comparison that finds the difference that was asked for, where policies are compared that do not train."""
+    needs = [each.paired.value for each in found.episodes if each.paired]
+    if config.power.difference is None or found.trainings or not all(needs) or not needs:
+        return None
+    evaluation = config.evaluation.model_copy(update={"episodes": max(filter(None, needs))})
+    return command_for(config.model_copy(update={"evaluation": evaluation}), "compare", OF_COMPARISON)
 
 
 def _metric(what: str, each: "EpisodesNeeded | TrainingsNeeded") -> str:
@@ -227,4 +240,5 @@ POWER = Task(
     named_after=listed_policies,
     problems=_problems,
     trains=trains_algorithms,
+    gives=frozenset({"data", "records"}),
 )

@@ -6,6 +6,7 @@ Every policy fills a team alone, and every two policies meet in mixed teams, on 
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,10 @@ from daf.comparison.checkpoints import weights_notes
 from daf.comparison.tournament.matches import check_teams, pair_plans, solo_plans
 from daf.comparison.tournament.season_table import disqualification_notes, season_notes, season_table
 from daf.comparison.tournament.standings import Season, Standing, rank_policies
+from daf.comparison.winners import packing_command, standing_facts
 from daf.config.missions import mission_specs
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import planner, unique_names, warn_about_untrained
 from daf.episodes.played import Played, log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError, Problem
@@ -23,6 +26,7 @@ from daf.results import TaskResult
 from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison
@@ -96,17 +100,31 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     counted, names = played.counted, [mission.name for mission in missions]
     season = rank_policies(counted, played.entrants, names, level=config.tournament.level)
     _log(season, played, names, tracker)
-    tracker.log_file(_plot(season, tracker), "plots")
+    draw_files(tracker, "plots", {"tournament.png": partial(plot_season, season)})
+    folder = tracker.output_dir / "tournament"
     return TournamentResult(
         objective=None,
         tables=(season_table(season),),
         notes=(*_match_notes(played, config), *weights_notes(_entrants(config)), *season_notes(season)),
+        facts=standing_facts(
+            {standing.policy: standing.score.value for standing in season.standings},
+            [pair for pair in season.comparison.pairs if pair.mission is None],
+            "maximize",
+        ),
+        files={"leaderboard": folder / "leaderboard.json", "records": folder / RECORDS},
+        next=_next(config, season.standings[0].policy),
         standings=season.standings,
         comparison=season.comparison,
         records=tuple(counted),
         disqualified=tuple(played.disqualified),
         cached=played.cached,
     )
+
+
+def _next(config: DAFConfig, best: str) -> str | None:
+    """How the first of the ranking is packed."""
+    names = [spec.name for spec in _entrants(config)]
+    return packing_command(config, config.tournament.policies[names.index(best)])
 
 
 def _play(missions: Sequence[MissionSpec], config: DAFConfig, tracker: Tracker) -> _PlayedSeason:
@@ -165,11 +183,12 @@ def _values(standing: Standing) -> list[tuple[str, float]]:
     ]
 
 
-def _plot(season: Season, tracker: Tracker) -> Path:
+def plot_season(season: Season, path: Path) -> Path:
+    """Draws the scores of all policies."""
     scores = {standing.policy: standing.score for standing in season.standings}
     return daf_plot_policy_comparison(
         {name: sample.tolist() for name, sample in season.samples.items()},
-        tracker.output_dir / "plots" / "tournament.png",
+        path,
         intervals={name: (s.interval.low, s.interval.high) for name, s in scores.items() if s.interval},
         level=season.comparison.level,
         metric="season score, reward per agent",
@@ -189,4 +208,10 @@ def _problems(config: DAFConfig) -> list[Problem]:
     return [Problem("tournament.policies", "holds fewer than two policies.", hint)]
 
 
-TOURNAMENT = Task(name="tournament", run=daf_run_tournament, policies=_policies, problems=_problems)
+TOURNAMENT = Task(
+    name="tournament",
+    run=daf_run_tournament,
+    policies=_policies,
+    problems=_problems,
+    gives=frozenset({"leaderboard", "records"}),
+)

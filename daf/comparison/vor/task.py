@@ -2,13 +2,16 @@
 
 import json
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.comparison.checkpoints import weights_notes
 from daf.comparison.vor.values import VorFindings, vor_findings
 from daf.comparison.vor.vor_tables import vor_notes, vor_tables
+from daf.comparison.winners import packing_command
 from daf.config.schemas import DAFConfig
+from daf.episodes.kept import RECORDS
 from daf.episodes.plans import warn_about_untrained
 from daf.episodes.played import log_episodes, play_matches, timeout_notes
 from daf.errors import DAFError
@@ -18,6 +21,7 @@ from daf.scoring_analysis import Vor, pickup_plans
 from daf.tasks import KeyedPolicy, Task, pool_policies, pool_problems
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
+from daf.visualization.drawing import draw_files
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate
@@ -61,8 +65,8 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
         raise DAFError("no seed was finished with every number of agents; vor/failures.txt tells why")
     findings = vor_findings([record for record in played.records if record.seed in seeds], level=config.vor.level)
     _log(findings, candidate, pool, tracker)
-    for vor in findings.missions:
-        tracker.log_file(_plot(candidate, vor, findings, config, tracker), "plots")
+    plots = {_file(vor): partial(_plot, candidate, vor, findings, config) for vor in findings.missions}
+    draw_files(tracker, "plots", plots)
     return VorResult(
         objective=findings.overall.value,
         tables=vor_tables(candidate, findings, plans),
@@ -72,6 +76,9 @@ def daf_compare_with_vor(config: DAFConfig, tracker: Tracker) -> VorResult:
             *vor_notes(findings, pool, config),
             *weights_notes(plans[0].policies[:1]),
         ),
+        facts={"candidate": candidate},
+        files={"data": tracker.output_dir / "vor" / "vor.json", "records": tracker.output_dir / "vor" / RECORDS},
+        next=packing_command(config, config.policy),
         candidate=candidate,
         pool=tuple(pool),
         missions=findings.missions,
@@ -97,13 +104,17 @@ def _log(findings: VorFindings, candidate: str, pool: list[str], tracker: Tracke
     tracker.log_text(json.dumps(data, indent=1) + "\n", "vor/vor.json")
 
 
-def _plot(candidate: str, vor: Vor, findings: VorFindings, config: DAFConfig, tracker: Tracker) -> Path:
+def _file(vor: Vor) -> str:
+    return f"vor_{metric_name(vor.mission).replace('/', '_')}.png"
+
+
+def _plot(candidate: str, vor: Vor, findings: VorFindings, config: DAFConfig, path: Path) -> Path:
     """The values on one mission, one row for each number of the candidate's agents."""
     agents = max(count.candidate_agents for count in vor.counts)
     names = {count.candidate_agents: f"{count.candidate_agents} of {agents}" for count in vor.counts}
     return daf_plot_policy_comparison(
         {names[count]: list(sample) for count, sample in findings.samples[vor.mission].items()},
-        tracker.output_dir / "plots" / f"vor_{metric_name(vor.mission).replace('/', '_')}.png",
+        path,
         intervals={
             names[count.candidate_agents]: (count.vor.interval.low, count.vor.interval.high)
             for count in vor.counts
@@ -120,4 +131,10 @@ def _policies(config: DAFConfig) -> list[KeyedPolicy]:
     return [("policy", config.policy), *pool_policies(config)]
 
 
-VOR = Task(name="vor", run=daf_compare_with_vor, policies=_policies, problems=pool_problems)
+VOR = Task(
+    name="vor",
+    run=daf_compare_with_vor,
+    policies=_policies,
+    problems=pool_problems,
+    gives=frozenset({"data", "records"}),
+)

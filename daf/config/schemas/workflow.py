@@ -2,9 +2,16 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from daf.config.schemas.values import Count, NonNegative, Positive, Repeats, Schema, Text, Whole
+
+
+def _two_or_none(runs: tuple[str, ...]) -> tuple[str, ...]:
+    if len(runs) not in (0, 2):
+        raise ValueError("two runs are compared, such as runs.compare=[1f0c,9b3e]; [] lists")
+    return runs
+
 
 #: What a stage is called: a part of keys and of folder names.
 StageName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
@@ -48,19 +55,32 @@ class DAFCheckConfig(Schema):
     missions: bool
 
 
+#: What MLflow's filters take between quotation marks.
+Quotable = Annotated[str, Field(pattern=r"""^[^'"`\\\x00]+$""")]
+
+
 class DAFRunsConfig(Schema):
-    """Which MLflow runs `task=runs` shows."""
+    """Which MLflow runs `task=runs` shows, or which two it compares."""
 
     filter: Text | None
-    limit: Count
-    compare: tuple[Text, ...]
+    task: Quotable | None
+    status: Literal["RUNNING", "FINISHED", "FAILED", "KILLED"] | None
+    since: Annotated[str, Field(pattern=r"^(\d{1,6}(\.\d+)?[mhdw]|\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?)$")] | None
+    name: Quotable | None
+    metric: Annotated[str, Field(pattern=r"^[\w. :/-]+$")] | None
+    ascending: bool
+    children: bool
+    limit: Annotated[Whole, Field(gt=0, le=10_000)]
+    compare: Annotated[tuple[Text, ...], AfterValidator(_two_or_none)]
 
 
 class DAFCleanConfig(Schema):
-    """What `task=clean` removes."""
+    """What `task=clean` shows, and removes."""
 
     folder: Text
+    what: tuple[Literal["outputs", "checkpoints", "caches"], ...]
     older_than_days: NonNegative
+    unfinished: bool
     remove: bool
 
 

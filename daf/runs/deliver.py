@@ -29,7 +29,12 @@ def daf_deliver(config: DAFConfig, tracker: Tracker) -> TaskResult:
         tracker.log_text(table.to_csv(), "tables/delivered.csv")
         raise DAFError("\n".join(["not everything was delivered:", *(f"  - {problem}" for problem in problems)]))
     count = sum(each.count for each in done)
-    return TaskResult(objective=None, tables=(table,) if rows else (), notes=(f"{count} entries were delivered.",))
+    return TaskResult(
+        objective=None,
+        tables=(table,) if rows else (),
+        notes=(f"{count} entries were delivered.",),
+        metrics={"delivered": count},
+    )
 
 
 deliver = Task(
