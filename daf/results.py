@@ -9,10 +9,14 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
+
+#: How a run, or what was asked of one, has ended. ``failed`` has an error, ``refused`` is an answer, such as a gate's
+#: no; a ``refused_request`` could not be begun as it was asked for.
+Status = Literal["ok", "failed", "refused", "interrupted", "refused_request"]
 
 #: Between two columns.
 GAP = "  "
@@ -199,3 +203,57 @@ class TaskResult:
     facts: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, Path] = field(default_factory=dict)
     next: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a run has ended, for programs.
+
+    Attributes:
+        task: its name; empty where the request was not understood so far.
+        status: in a word.
+        exit_code: what a shell is told.
+        output_dir: where its files are; None where it left none.
+        run_id: of its MLflow run; empty without one.
+        result: what came out, where the work came to its end.
+        metrics: what is known where it did not.
+        error: what went wrong, for a person; None where nothing did.
+        problems: each thing that is wrong with the request: where, what, hint.
+    """
+
+    task: str
+    status: Status
+    exit_code: int
+    output_dir: Path | None = None
+    run_id: str = ""
+    result: TaskResult | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    error: str | None = None
+    problems: tuple[Mapping[str, str], ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """What ``result.json`` holds, with nothing that JSON does not know; secrets are still in it."""
+        result = self.result or TaskResult(objective=None, metrics=self.metrics)
+        told = {
+            "status": self.status,
+            "exit_code": self.exit_code,
+            "task": self.task,
+            "objective": result.objective,
+            "metrics": {name: number(value) for name, value in result.metrics.items()},
+            "facts": result.facts,
+            "run_id": self.run_id,
+            "output_dir": None if self.output_dir is None else str(self.output_dir),
+            "files": {name: str(path) for name, path in result.files.items()},
+            "tables": [{"title": each.title, "columns": each.columns, "rows": each.rows} for each in result.tables],
+            "notes": result.notes,
+            "next": result.next,
+            "error": self.error,
+            "problems": self.problems,
+        }
+        ready: dict[str, Any] = json_ready(told)
+        return ready
+
+
+def number(value: Any) -> Any:
+    """A number of Python's own for one of numpy's."""
+    return value.item() if hasattr(value, "item") else value

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from daf.cli.answer import answer_as_json, answering, asks_for_json
 from daf.cli.completion import asks_to_complete, completions
 from daf.cli.doors import AS_JSON, DAF_RUN, Door
 from daf.cli.exit_codes import exit_code
@@ -21,6 +22,7 @@ from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
 from daf.records import digest
 from daf.redaction import guarded
+from daf.results import TaskResult
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from daf.cli.command_line import CommandLine
     from daf.config import DAFConfig
     from daf.environment_checks import EnvironmentCheckResult
-    from daf.results import TaskResult
     from daf.sweeps.jobs import TrialOutcome
     from daf.tracking.output_folder import Claim
 
@@ -62,10 +63,12 @@ def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id
 def _run_checked(
     config: "DAFConfig", overrides: Sequence[str], claim: "Claim", parent_run_id: str | None = None
 ) -> "TaskResult":
-    from daf.tasks import print_result, run_tracked
+    from daf.tasks import notifying, print_result, run_tracked
 
-    result, run_id = run_tracked(config, overrides, claim, parent_run_id=parent_run_id)
-    print_result(result, Path(config.output_dir).absolute(), run_id, config.tracking.uri)
+    with notifying(config):
+        result, run_id = run_tracked(config, overrides, claim, parent_run_id=parent_run_id)
+    if config.result_format == "text":
+        print_result(result, Path(config.output_dir).absolute(), run_id, config.tracking.uri)
     return result
 
 
@@ -87,7 +90,7 @@ def main(door: Door = DAF_RUN, arguments: Sequence[str] | None = None) -> None:
     # pydantic would look for plugins in every installed distribution before the first schema.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "true")
     with guarded():
-        code = exit_code(partial(_dispatch, door, given), door.program)
+        code = answering(partial(exit_code, program=door.program), partial(_dispatch, door, given), given)
     atexit.register(hear_no_more)
     sys.exit(code)
 
@@ -107,7 +110,9 @@ def _dispatch(door: Door, arguments: Sequence[str]) -> None:
     learn_overrides(command.overrides)
     if command.only_hydra:
         _show()
-    elif command.asks_for_sweep():
+        return
+    answer_as_json(asks_for_json(arguments))
+    if command.asks_for_sweep():
         _sweep(command)
     else:
         _single(command)
@@ -158,11 +163,14 @@ def _job(composed: "DictConfig") -> "float | tuple[float, ...] | TrialOutcome | 
     from hydra.core.hydra_config import HydraConfig
 
     from daf.config.compose import validate
+    from daf.config.schemas import DAFNotifyConfig
     from daf.tasks.tracked import PARENT_RUN
 
     context = HydraConfig.get()
     with guarded():  # a launcher's process has not come through `main`
-        config = validate(composed).model_copy(update={"output_dir": context.runtime.output_dir})
+        # The whole is told of, and no single job.
+        alone = {"output_dir": context.runtime.output_dir, "notify": DAFNotifyConfig(urls=())}
+        config = validate(composed).model_copy(update=alone)
         if config.sweep.trial is not None:
             from daf.sweeps.hydra_trial import run_launched
 
@@ -176,11 +184,13 @@ def _single(command: "CommandLine") -> None:
     from daf.cli.hydra_job import job_folder, run_as_job
     from daf.config.compose import compose_job, hydra_on, validate
     from daf.tasks import claimed_folder
+    from daf.tasks.outcome import incomplete
 
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
     config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
     _raise_if_any(given_in_vain(config.task.name, command.overrides))
+    answer_as_json(config.result_format == "json")
     found = _checked(config)
     unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
     _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
@@ -193,7 +203,7 @@ def _single(command: "CommandLine") -> None:
         if result.refused:
             raise DAFError(result.refused)
         if result.failed:
-            raise DAFError(f"{result.failed} episodes could not be played; what is shown is of the others")
+            raise DAFError(incomplete(result.failed))
 
     with claimed_folder(config) as claim:
         run_as_job(hydra, composed, command.config_name, work)
@@ -203,6 +213,7 @@ def _multirun(command: "CommandLine", folder: str) -> None:
     """A sweeper of somebody else's, under one parent run, after every value was checked."""
     from daf.config.override_secrets import override_without_secrets
     from daf.config.refusals import shortened
+    from daf.tasks import noted_as_it_ends, notifying
     from daf.tasks.tracked import PARENT_RUN, tracked
     from daf.tracking.output_folder import Request, claimed
 
@@ -212,14 +223,18 @@ def _multirun(command: "CommandLine", folder: str) -> None:
     name = " ".join(["multirun", *map(override_without_secrets, command.overrides)])
     request = Request(what=shortened(name), digest=digest(name))
     with (
+        notifying(configs[0]),
         claimed(Path(folder), request) as claim,
+        noted_as_it_ends("multirun", Path(folder)) as ending,
         tracked(configs[0], name, command.overrides, claim) as tracker,
     ):
+        ending.tracker = tracker
         os.environ[PARENT_RUN] = tracker.run_id
         try:
             _hydra_main()
         finally:
             del os.environ[PARENT_RUN]
+        ending.finish(TaskResult(objective=None, metrics={"jobs": len(configs)}))
 
 
 def _checked(config: "DAFConfig") -> "EnvironmentCheckResult":

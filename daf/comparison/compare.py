@@ -100,9 +100,8 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
         failed=len(played.failures),
         facts={"verdict": findings.notes[0], **standing_facts(means, overall, findings.direction)},
         files={
-            "report": report.html,
+            **({"report": report.html} if report.html else {}),
             "data": report.json,
-            "leaderboard": report.folder / "leaderboard.json",
             "records": report.folder / RECORDS,
         },
         comparison=comparison,

@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,26 @@ def daf_load_config(
     return validate(composed)
 
 
+def override_config(base: DAFConfig, overrides: Sequence[str], *, open_keys: Sequence[str] = ()) -> DAFConfig:
+    """A config with overrides on top: an option of a group replaces that whole section, and nothing else.
+
+    Args:
+        overrides: as on the command line.
+        open_keys: keys that must exist, and whose values are not known yet: they stay as they are.
+
+    Raises:
+        DAFConfigError: naming every problem at once.
+    """
+    composed = _composed_once((*overrides, *(f"{key}=null" for key in open_keys)))
+    whole = OmegaConf.create(_as_it_stands(base.model_dump(mode="json")))
+    return validate(_laid_over(whole, composed, overrides, "a config that is there already"))
+
+
+@lru_cache(maxsize=64)
+def _composed_once(overrides: tuple[str, ...]) -> DictConfig:
+    return compose_unchecked(overrides, config_dir=CONF_DIR, config_name="config")
+
+
 def compose_unchecked(
     overrides: Sequence[str], *, config_dir: Path, config_name: str, extra_dir: Path | None = None
 ) -> DictConfig:
@@ -137,7 +158,7 @@ def validate(composed: DictConfig) -> DAFConfig:
         DAFConfigError: naming every problem at once.
     """
     try:
-        data = {str(key): _resolved(value) for key, value in composed.items() if key != "hydra"}
+        data = {str(key): _section(str(key), value) for key, value in composed.items() if key != "hydra"}
     except OmegaConfBaseException as error:
         where = error.full_key or "config"
         raise DAFConfigError([Problem(shortened(where), shortened(first_line(error)))]) from error
@@ -160,6 +181,24 @@ def _blanked(node: Any, key: str = "") -> Iterator[Problem]:
             yield from _blanked(value, f"{key}.{name}".lstrip("."))
 
 
+def _section(name: str, value: Any) -> Any:
+    """A section with its interpolations resolved, but for stages' overrides: a pipeline does that when they begin."""
+    stages: Any = value.get("stages") if name == "pipeline" and OmegaConf.is_dict(value) else None
+    if not OmegaConf.is_dict(stages):
+        return _resolved(value)
+    rest = {key: _resolved(item) for key, item in value.items() if key != "stages"}
+    return {**rest, "stages": {stage: _stage(given) for stage, given in stages.items()}}
+
+
+def _stage(given: Any) -> Any:
+    if not OmegaConf.is_dict(given):
+        return _resolved(given)
+    rest = {key: _resolved(item) for key, item in given.items() if key != "overrides"}
+    written = OmegaConf.to_container(given, resolve=False)
+    assert isinstance(written, dict)
+    return {**rest, **({"overrides": written["overrides"]} if "overrides" in written else {})}
+
+
 def _resolved(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
 
@@ -176,7 +215,16 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
     OmegaConf.set_struct(composed, False)
     merged = OmegaConf.merge(composed, loaded)
     assert isinstance(merged, DictConfig)
-    # An option replaces its whole section, then values are set.
+    return _laid_over(merged, composed, overrides, str(path))
+
+
+def _laid_over(merged: DictConfig, composed: DictConfig, overrides: Sequence[str], under: str) -> DictConfig:
+    """A config with overrides on top: an option replaces its whole section, then values are set.
+
+    Args:
+        composed: from the overrides.
+        under: what the config is called.
+    """
     for override in sorted(OverridesParser.create().parse_overrides(list(overrides)), key=_is_value):
         key = override.key_or_group
         if _is_value(override):
@@ -184,8 +232,17 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
         elif key in composed:
             merged[key] = composed[key]
         else:
-            raise DAFConfigError([Problem(key, f"cannot be laid over {path}.", "Override single keys.")])
+            raise DAFConfigError([Problem(key, f"cannot be laid over {under}.", "Override single keys.")])
     return merged
+
+
+def _as_it_stands(node: Any) -> Any:
+    """Plain data in which no text is taken for an interpolation."""
+    if isinstance(node, str):
+        return node.replace("${", "\\${")
+    if isinstance(node, dict):
+        return {key: _as_it_stands(value) for key, value in node.items()}
+    return [_as_it_stands(item) for item in node] if isinstance(node, list) else node
 
 
 def _is_value(override: Override) -> bool:

@@ -1,5 +1,23 @@
-"""Pipelines: several tasks, one after the other."""
+"""Pipelines: several tasks, each a stage, one after the other or side by side."""
 
-from daf.orchestrators.quickstart import QuickstartResult, daf_quickstart
+from daf.orchestrators.api import (
+    daf_run_benchmark_pipeline,
+    daf_run_comparison_pipeline,
+    daf_run_sweep_pipeline,
+    daf_run_training_pipeline,
+)
+from daf.orchestrators.results import PipelineResult, StageResult
+from daf.orchestrators.task import PIPELINE, QUICKSTART, daf_quickstart, daf_run_pipeline
 
-__all__ = ["QuickstartResult", "daf_quickstart"]
+__all__ = [
+    "PIPELINE",
+    "QUICKSTART",
+    "PipelineResult",
+    "StageResult",
+    "daf_quickstart",
+    "daf_run_benchmark_pipeline",
+    "daf_run_comparison_pipeline",
+    "daf_run_pipeline",
+    "daf_run_sweep_pipeline",
+    "daf_run_training_pipeline",
+]

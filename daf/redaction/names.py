@@ -32,6 +32,8 @@ _ABOUT = _words(
     "policy port position rate required scheme size sock space timeout ttl type uri url user username vocab "
     "warning written"
 )
+#: Whole keys that tell: the addresses of services hold the tokens that they take.
+_KEYS = re.compile(r"(?:^|\.)notify\.urls\b")
 _MEASURES = frozenset({"max", "min", "n", "num"})
 
 
@@ -41,6 +43,8 @@ def is_telling(name: str) -> bool:
 
     Names are read word by word, split at ``_``, ``-``, ``.``, spaces and capitals.
     """
+    if _KEYS.search(name):
+        return True
     parts = [[word.lower() for word in _WORD.findall(part)] for part in re.split(r"[./\[\]]", name)]
     # `api.key` is an `api_key`.
     parts += [[*outer, *inner] for outer, inner in itertools.pairwise(parts) if set(inner) <= _BESIDE]

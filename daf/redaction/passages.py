@@ -195,6 +195,22 @@ def forms(text: str) -> Iterator[Passage]:
 FINDERS: tuple[Finder, ...] = (user_infos, parameters, pairs, forms)
 
 
+_PART = re.compile(r"[^\s/?&;=#@:]+")
+_HAS_LETTER_AND_DIGIT = re.compile(r"(?=.*[A-Za-z])(?=.*\d)")
+_LEAST_TOKEN, _LEAST_PLAIN = 8, 16
+
+
+def tokens_in_address(text: str) -> Iterator[str]:
+    """The parts of a secret address that are tokens by their looks: ``T1JJ3T3L2`` and ``A1BRTD4JD`` in a chat's."""
+    _, separator, rest = text.partition("://")
+    if not separator:
+        return
+    for part in _PART.findall(rest):
+        mixed = len(part) >= _LEAST_TOKEN and _HAS_LETTER_AND_DIGIT.match(part)
+        if "." not in part and (mixed or len(part) >= _LEAST_PLAIN):
+            yield part
+
+
 def secrets_in(text: str) -> Iterator[str]:
     """The secrets that stand in a text."""
     for find in FINDERS:

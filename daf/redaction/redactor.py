@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 from daf.redaction.names import is_telling
-from daf.redaction.passages import HIDDEN, secrets_in, without_secrets
+from daf.redaction.passages import HIDDEN, secrets_in, tokens_in_address, without_secrets
 
 #: Shorter values are blanked beside their names only: anywhere else they would match what is no secret.
 LEAST_LENGTH = 6
@@ -130,6 +130,7 @@ def _leaves(node: Any) -> Iterator[object]:
     yield node
     if isinstance(node, str):
         yield from secrets_in(node)
+        yield from tokens_in_address(node)
 
 
 def _is_something(value: Any) -> bool:

@@ -49,7 +49,8 @@ def sweep(
         )
         executor = partial(_launcher_executor, launcher, fixed)
     result = daf_launch_sweep(base, compose=compose, overrides=arguments, executor=executor)
-    print_result(result, result.output_dir, result.run_id, base.tracking.uri)
+    if base.result_format == "text":
+        print_result(result, result.output_dir, result.run_id, base.tracking.uri)
     return result
 
 

@@ -29,7 +29,7 @@ from daf.sweeps.space import Compose, Space
 from daf.sweeps.status import read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
-from daf.tasks import find_task
+from daf.tasks import find_task, noted_as_it_ends, notifying
 from daf.tracking.output_folder import Request, claimed
 from daf.tracking.provenance import log_provenance
 from daf.tracking.tracker import Tracker
@@ -70,10 +70,13 @@ def daf_launch_sweep(
         space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
         output_dir = Path(config.output_dir).absolute()
         with (
+            notifying(config),
             claimed(output_dir, _request(config)) as claim,
             closing(_study(config, space, compose)) as stored,
+            noted_as_it_ends("sweep", output_dir) as ending,
             sweep_run(stored, output_dir) as tracker,
         ):
+            ending.tracker = tracker
             claim.is_of(tracker.run_id)
             if stored.facts.parent_run_id != tracker.run_id:
                 _describe(tracker, stored, overrides)
@@ -82,7 +85,9 @@ def daf_launch_sweep(
                 confirmation = _work(stored, request, pool, executor)
             except KeyboardInterrupt as error:
                 raise _interrupted(stored) from error
-            return conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
+            result = conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
+            ending.finish(result)
+            return result
 
 
 def _checked_space(

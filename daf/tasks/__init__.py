@@ -1,6 +1,7 @@
 """What a task is, how it is found, run as a tracked run, and shown."""
 
 from daf.tasks.find import find_task, run_task
+from daf.tasks.outcome import noted_as_it_ends, notifying
 from daf.tasks.show import print_result
 from daf.tasks.task import (
     KeyedPolicy,
@@ -21,6 +22,8 @@ __all__ = [
     "configured_policies",
     "find_task",
     "keyed",
+    "noted_as_it_ends",
+    "notifying",
     "only_policy",
     "played_policies",
     "pool_policies",

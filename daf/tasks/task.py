@@ -77,6 +77,8 @@ class Task:
         decided_by: top-level keys of the config on which its objective depends; None is all of them. A sweep goes on
             with its study only while these are the same.
         gives: names of the files that its result always has (`TaskResult.files`): later stages of a pipeline use them.
+        goes_on: whether it may go on, even changed, in the folder of an earlier run of it, since it finds out by itself
+            what is still to be done.
         scored_by_sweeps: whether a sweep trains (if the task does) and scores `policy` by itself, with pruning, several
             seeds and confirmation, instead of running the task for its objective.
         tracked: whether its work is a run in MLflow. What only looks at a store is none, and makes none.
@@ -92,5 +94,6 @@ class Task:
     trains: Callable[[DAFConfig], bool] = _never
     decided_by: frozenset[str] | None = None
     gives: frozenset[str] = frozenset()
+    goes_on: bool = False
     scored_by_sweeps: bool = False
     tracked: bool = True

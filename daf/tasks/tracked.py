@@ -11,23 +11,30 @@ from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
 from daf.config.schemas import DAFConfig
 from daf.files import is_there
+from daf.records import digest
 from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
+from daf.tasks.outcome import noted_as_it_ends
 from daf.tracking import Tracker, log_provenance, open_tidied
 from daf.tracking.names import KIND
-from daf.tracking.output_folder import Claim, claimed, single_request
+from daf.tracking.output_folder import Claim, Request, claimed, single_request
 from daf.tracking.untracked import Untracked
 
 #: Tells the jobs of a multirun, in whatever process they run, which run is their parent.
 PARENT_RUN = "DAF_PARENT_RUN_ID"
+#: What programs find in most output folders, by the names of `TaskResult.files`.
+OF_EVERY_RUN = {"config": "config.yaml", "summary": "summary.md", "tables": "tables", "plots": "plots"}
 NO_TAGS: Mapping[str, str] = MappingProxyType({})
 
 
 def claimed_folder(config: DAFConfig) -> AbstractContextManager[Claim]:
     """Keeps the output folder for one run of the config."""
-    folder = Path(config.output_dir)
+    folder, task = Path(config.output_dir), find_task(config.task)
+    if task.goes_on:
+        name = [task.name, config.pipeline.name]
+        return claimed(folder, Request(what=" ".join(name), digest=digest(name)))
     # A second training would write over the checkpoints of the first; all else is written anew as a whole.
-    keeps = find_task(config.task).trains(config) and is_there(folder / CHECKPOINTS)
+    keeps = task.trains(config) and is_there(folder / CHECKPOINTS)
     return claimed(folder, single_request(config, repeatable=not keeps))
 
 
@@ -85,7 +92,11 @@ def run_tracked(
     """
     task, name = find_task(config.task), run_name(config, overrides)
     kind = kind or ("job" if parent_run_id else "run")
-    with tracked(config, name, overrides, claim, parent_run_id=parent_run_id, kind=kind) as tracker:
+    with (
+        noted_as_it_ends(task.name, Path(config.output_dir)) as ending,
+        tracked(config, name, overrides, claim, parent_run_id=parent_run_id, kind=kind) as tracker,
+    ):
+        ending.tracker = tracker
         if tags:
             tracker.set_tags(tags)
         result = run_task(task, config, tracker)
@@ -94,14 +105,20 @@ def run_tracked(
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
-    return _whole(result, tracker), tracker.run_id
+        result = _whole(result, tracker)
+        ending.finish(result)
+    return result, tracker.run_id
 
 
 def _whole(result: TaskResult, tracker: Tracker) -> TaskResult:
     """The result with what every run has: its metrics as they stand in MLflow, config and tables."""
-    files = {"config": tracker.output_dir / "config.yaml", "summary": tracker.output_dir / "summary.md"}
-    files = {name: path.absolute() for name, path in (files | dict(result.files)).items()}
-    return replace(result, metrics={**tracker.figures, **result.metrics}, files=files)
+    own = {name: tracker.output_dir / place for name, place in OF_EVERY_RUN.items()}
+    files = {name: path for name, path in own.items() if path.exists()} | dict(result.files)
+    return replace(
+        result,
+        metrics={**tracker.figures, **result.metrics},
+        files={name: path.absolute() for name, path in files.items()},
+    )
 
 
 def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:

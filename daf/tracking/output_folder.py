@@ -261,6 +261,15 @@ def _read(path: Path) -> tuple[bytes | None, _Record | None]:
     return content, record
 
 
+def noted_run(folder: Path) -> str | None:
+    """The MLflow run that was the last one to work in a folder, if one is noted."""
+    try:
+        record = _read(folder / RECORD)[1]
+    except DAFConfigError:
+        return None
+    return record.run_id if record else None
+
+
 def _at_work(folder: Path, record: _Record | None) -> DAFConfigError:
     who = f" ({record.name()}, process {record.pid} on {record.machine.partition(' ')[0]})" if record else ""
     what = f"another run is at work in {folder}{who}."

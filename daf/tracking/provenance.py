@@ -1,5 +1,6 @@
 """Where a result came from: code, packages, machine."""
 
+import functools
 import importlib.metadata
 import math
 import platform
@@ -53,8 +54,9 @@ def package_versions() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def installed_packages() -> str:
-    """Every installed distribution as ``name==version``, a line each."""
+    """Every installed distribution as ``name==version``, a line each; they are looked for once in a process."""
     lines = {f"{item.metadata['Name']}=={item.version}" for item in importlib.metadata.distributions()}
     return "\n".join(sorted(lines, key=str.lower)) + "\n"
 

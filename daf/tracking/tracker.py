@@ -44,6 +44,7 @@ class Tracker:
 
     Attributes:
         delivered: what earlier runs had left and this one's start brought to MLflow.
+        ends_as: how the run ends where nothing is raised.
         figures: the metrics that were logged without a step, secrets blanked from their names.
         overrides: what the run was asked for on the command line.
     """
@@ -70,6 +71,7 @@ class Tracker:
         self.experiment_id = experiment_id
         self.output_dir = output_dir
         self.delivered = delivered
+        self.ends_as: Literal["FINISHED", "FAILED"] = "FINISHED"
         self.figures: dict[str, float] = {}
         self._redactor = redactor()
         self._tables: list[dict[str, str]] = []
@@ -124,7 +126,7 @@ class Tracker:
         # A second Ctrl-C waits until the end of the first is written down.
         with interrupt_deferred():
             if error is None:
-                self.close("FINISHED")
+                self.close(self.ends_as)
             elif isinstance(error, KeyboardInterrupt | DAFInterruptedError):
                 self._close_told("KILLED")
             else:

@@ -18,10 +18,22 @@ StageName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 
 
 class DAFStageConfig(Schema):
-    """One stage of a pipeline: a task with overrides. Only what a user must say has no default."""
+    """One stage of a pipeline: a task with overrides. Only what a user must say has no default.
+
+    Attributes:
+        task: an option of the group `task`.
+        overrides: as on the command line; they may use results of other stages and the pipeline's own config.
+        sweep: whether the task is swept, as with ``-m``.
+        winner_of: the stage, a sweep, whose best config this stage begins with.
+        needs: stages that must be done before, beside those that `overrides` and `winner_of` name.
+        retries: further attempts after a failure that may pass, such as a store that is away.
+        time_limit_s: seconds after which the stage is ended; None is for ever.
+    """
 
     task: Text
     overrides: tuple[Text, ...] = ()
+    sweep: bool = False
+    winner_of: StageName | None = None
     needs: tuple[StageName, ...] = ()
     retries: Repeats = 0
     time_limit_s: Positive | None = None
