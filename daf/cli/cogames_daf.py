@@ -6,7 +6,8 @@ from functools import partial
 
 from daf.bridge.cogames_commands import run_cogames
 from daf.cli.conf_comments import about, first_sentence
-from daf.cli.doors import FRONTS, OTHER_COMMANDS, Door, tasks_in
+from daf.cli.doors import FRONTS, OTHER_COMMANDS, Door
+from daf.config.paths import CONF_DIR
 from daf.run import main as daf_main
 
 
@@ -24,8 +25,7 @@ def _through(door: Door, arguments: Sequence[str]) -> None:
 
 
 def _about(door: Door) -> str:
-    file = tasks_in().get(door.task or "")
-    return first_sentence(about(file)) if file else OTHER_COMMANDS["sweep"]
+    return first_sentence(about(CONF_DIR / "task" / f"{door.task}.yaml")) if door.task else OTHER_COMMANDS["sweep"]
 
 
 if __name__ == "__main__":

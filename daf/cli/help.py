@@ -125,7 +125,7 @@ def task_help(program: str, task: str, config_dir: Path) -> str:
     sections = READS.get(task, (task,))
     parts = [
         _wrapped(f"{program}: {about(file) or f'the same as daf_run task={task}'}\n"),
-        f"Usage: {program} [group=option ...] [group.key=value ...] [flags]\n",
+        _wrapped(f"Usage: {program} [group=option ...] [group.key=value ...] [flags]\n"),
         *(_section(config_dir, section, chosen, own) for section in sections if (config_dir / section).is_dir()),
         _top_level(config_dir),
         _other_groups(config_dir, sections),
@@ -140,7 +140,7 @@ def sweep_help(program: str, config_dir: Path) -> str:
     chosen = choices(config_dir / "config.yaml")
     parts = [
         f"{program}: one run for each value, or a search for the best ones (daf_run -m).\n",
-        f"Usage: {program} [task=TASK] key=1,2 ... [sweep=OPTION] [group.key=value ...] [flags]\n",
+        _wrapped(f"Usage: {program} [task=TASK] key=1,2 ... [sweep=OPTION] [group.key=value ...] [flags]\n"),
         *(_section(config_dir, section, chosen, {}) for section in ("sweep", "objective")),
         _other_groups(config_dir, ("sweep", "objective")),
         FLAGS,

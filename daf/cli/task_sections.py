@@ -24,7 +24,7 @@ READS: dict[str, tuple[str, ...]] = {
     "validate": ("deployment", *_PLAYS),
     "deploy": ("deployment", "policy"),
     "monitor": ("deployment", "comparison", *_GAME, "evaluation"),
-    "rollback": ("deployment", *_GAME, "evaluation"),
+    "rollback": ("deployment", *_PLAYS),
     "gate": ("deployment", "comparison", *_PLAYS),
     "submit": ("deployment", "tournament"),
     "deliver": ("tracking",),

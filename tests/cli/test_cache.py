@@ -14,14 +14,18 @@ def test_show_and_clear(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     policies = (PolicySpec(name="still", class_path="noop"),)
     plans = [EpisodePlan(mission=mission, policies=policies, assignments=(0, 0), seed=seed) for seed in range(3)]
     daf_play_episodes(plans, cache="on", cache_dir=tmp_path)
-    main(["show", "--dir", str(tmp_path)])
+    assert _ends(["show", "--dir", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     assert "3 episodes" in shown
     assert "still" in shown
-    main(["clear", "--dir", str(tmp_path)])
+    assert _ends(["clear", "--dir", str(tmp_path)]) == 0
     assert capsys.readouterr().out == "3 episodes removed\n"
-    main(["show", "--dir", str(tmp_path)])
+    assert _ends(["show", "--dir", str(tmp_path)]) == 0
     assert "0 episodes" in capsys.readouterr().out
+    assert _ends(["drop"]) == 2
+
+
+def _ends(arguments: list[str]) -> object:
     with pytest.raises(SystemExit) as ended:
-        main(["drop"])
-    assert ended.value.code == 2
+        main(arguments)
+    return ended.value.code

@@ -75,7 +75,7 @@ def test_all_problems_are_told_at_once() -> None:
         "policy=nope",
         "training.gamma=2",
         "optimizer.lr=true",
-        "mission.name=arena",
+        "mission.name=arena.basic",
         "variant.names=[credits]",
         "evaluation.baselines=[strter]",
     )
