@@ -13,7 +13,7 @@ from pathlib import Path
 from shutil import rmtree
 
 from daf.bridge.bundles import bundles_folder
-from daf.config.references import CHECKPOINTS
+from daf.config.references import BUNDLE, CHECKPOINTS
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError
 from daf.files import PARTIAL, user_cache
@@ -26,7 +26,8 @@ DAY_S = 86_400.0
 #: What DAF leaves in an output folder without logging it, or in those of trials and trainings below it.
 OWN = re.compile(
     r"\.daf-run\.(json|lock)|daf\.log|trial\.log|metrics\.jsonl|result\.json|model_\d+\.pt|trainer_state\.pt"
-    r"|policy_spec\.json|outcome\.json|job\.json|finished|[0-9a-f]{32}\.z|\.[0-9a-f]{32}\.partial|multirun\.yaml"
+    r"|policy_spec\.json|outcome\.json|stage\.json|mlflow_run_id|traceback\.txt|config\.yaml|overrides\.yaml"
+    r"|packages\.txt|uncommitted\.diff|[0-9a-f]{32}\.z|\.[0-9a-f]{32}\.partial|multirun\.yaml"
 )
 #: What looking at runs leaves, which is logged nowhere.
 LOOKED = re.compile(
@@ -134,7 +135,9 @@ def _artifacts(folder: Path, protected: Protected) -> set[str]:
     with left_alone(folder) as last:
         run_id = last.run_id
     if run_id is not None:
-        return set(artifact_sizes(protected, run_id)) if protected.run(run_id) else set()
+        logged = artifact_sizes(protected, run_id) if protected.run(run_id) else {}
+        # A bundle lies beside everything else, where one types its name.
+        return {name for path in logged for name in (path, path.removeprefix(f"{BUNDLE}/"))}
     files = (path.relative_to(folder).as_posix() for path in folder.rglob("*"))
     return {path for path in files if LOOKED.fullmatch(path)}
 
@@ -153,7 +156,7 @@ def artifact_sizes(protected: Protected, run_id: str, folder: str | None = None)
 
 def _remove_folder(folder: Path, config: DAFConfig, protected: Protected) -> None:
     """Removes an output folder while no run can begin in it, if nothing has happened there meanwhile."""
-    if why := why_left(folder, measure(folder)[1], config, protected):
+    if why := why_left(folder, measure(folder)[1], config, protected.afresh()):
         raise DAFError(why)
     with ExitStack() as stack:
         try:
@@ -171,12 +174,7 @@ def orphaned_folders(root: Path, config: DAFConfig, protected: Protected) -> Ite
             folder = record.parent
             if not (folder / CHECKPOINTS).is_dir() or (folder / CHECKPOINTS).is_symlink():
                 continue
-            try:
-                with left_alone(folder) as last:
-                    run = protected.run(last.run_id) if last.run_id else None
-            except (DAFConfigError, OSError):
-                continue
-            if run is None or run.info.lifecycle_stage != "deleted":
+            if not _is_deleted(folder, protected):
                 continue
             size, changed = measure(folder / CHECKPOINTS)
             yield Leftover(
@@ -189,7 +187,19 @@ def orphaned_folders(root: Path, config: DAFConfig, protected: Protected) -> Ite
             )
 
 
+def _is_deleted(folder: Path, protected: Protected) -> bool:
+    """Whether the run of a folder, in which none is at work, was deleted in MLflow."""
+    try:
+        with left_alone(folder) as last:
+            run = protected.run(last.run_id) if last.run_id else None
+    except (DAFConfigError, OSError):
+        return False
+    return run is not None and run.info.lifecycle_stage == "deleted"
+
+
 def _why_checkpoints_left(folder: Path, config: DAFConfig, protected: Protected) -> str | None:
+    if not _is_deleted(folder, protected):
+        return "its MLflow run was restored"
     if why := _why_run_left(folder, config, protected):
         return why
     foreign = [p.name for p in (folder / CHECKPOINTS).iterdir() if p.is_symlink() or not OWN.fullmatch(p.name)]
@@ -197,7 +207,7 @@ def _why_checkpoints_left(folder: Path, config: DAFConfig, protected: Protected)
 
 
 def _remove_checkpoints(folder: Path, config: DAFConfig, protected: Protected) -> None:
-    if why := _why_checkpoints_left(folder, config, protected):
+    if why := _why_checkpoints_left(folder, config, protected.afresh()):
         raise DAFError(why)
     with left_alone(folder):
         remove_tree(folder / CHECKPOINTS)
@@ -214,13 +224,20 @@ def orphaned_artifacts(protected: Protected) -> Iterator[Leftover]:
                 size=sum(sizes.values()),
                 changed=(run.info.end_time or run.info.start_time) / 1000,
                 why_not=protected.why(run.info.run_id, []),
-                remove=partial(_remove_artifacts, str(run.info.artifact_uri)),
+                remove=partial(_remove_artifacts, run.info.run_id, protected),
             )
 
 
-def _remove_artifacts(uri: str) -> None:
+def _remove_artifacts(run_id: str, protected: Protected) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
+    now = protected.afresh()
+    run = now.run(run_id)
+    if run is None or run.info.lifecycle_stage != "deleted":
+        raise DAFError(f"MLflow run {run_id} was restored meanwhile")
+    if why := now.why(run_id, []):
+        raise DAFError(why)
+    uri = str(run.info.artifact_uri)
     try:
         get_artifact_repository(uri).delete_artifacts(CHECKPOINTS)
     except Exception as error:  # stores of artifacts raise what they like

@@ -33,6 +33,10 @@ class Protected:
     client: "MlflowClient | None"
     _runs: dict[str, "Run | None"] = field(default_factory=dict)
 
+    def afresh(self) -> "Protected":
+        """The same, asked anew: much may have happened since."""
+        return Protected(self.client)
+
     def why(self, run_id: str | None, places: Iterable[Path]) -> str | None:
         """Why a run's files are to be left, or None.
 

@@ -174,9 +174,12 @@ def test_ids_are_as_long_as_tells_them_apart() -> None:
 def test_two_runs_side_by_side(made: Made, store: str, tmp_path: Path) -> None:
     runs = [made.run("a", objective=1.0, only_a=2.0, duration_s=3.0), made.run("b", objective=1.5, duration_s=4.0)]
     shared = {"seed": 1, "output_dir": "somewhere", "long": ["x" * 9000, "y"]}
-    configs = [shared | {"lr": 0.1}, {**shared, "output_dir": "elsewhere", "lr": 0.2, "long": ["x" * 9000, "z"]}]
-    for run_id, config, commit in zip(runs, configs, ("abc", "def"), strict=True):
-        made.client.log_text(run_id, yaml.safe_dump(config), "config.yaml")
+    configs: list[dict[str, object]] = [
+        shared | {"lr": 0.1},
+        {**shared, "output_dir": "elsewhere", "lr": 0.2, "long": ["x" * 9000, "z"]},
+    ]
+    for run_id, logged, commit in zip(runs, configs, ("abc", "def"), strict=True):
+        made.client.log_text(run_id, yaml.safe_dump(logged), "config.yaml")
         tags = {"mlflow.source.git.commit": commit, "version.torch": "2.9", "hardware.load_average": commit}
         made.client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     result = listed(store, tmp_path, f"runs.compare=[{runs[0]},b]")
@@ -187,12 +190,12 @@ def test_two_runs_side_by_side(made: Made, store: str, tmp_path: Path) -> None:
     assert ("only_a", "2.0000", "-", "-") in metrics.rows
     assert origin.rows == (("commit", "abc", "def"),)
     assert result.metrics["config_differences"] == 2
-    one, other = (made.client.get_run(run_id) for run_id in runs)
-    assert different_metrics(one, other) == ["objective", "only_a"]
+    one, two = (made.client.get_run(run_id) for run_id in runs)
+    assert different_metrics(one, two) == ["objective", "only_a"]
 
 
 def test_policies_that_only_one_config_has_are_one_line() -> None:
-    policy = {"class_path": "starter", "weights": None, "trust": False, "init_kwargs": {}}
+    policy: dict[str, object] = {"class_path": "starter", "weights": None, "trust": False, "init_kwargs": {}}
     found = config_differences({"policies": [policy]}, {"policies": [policy, {**policy, "class_path": "noop"}]})
     assert found == {"policies.1": ("-", "class_path=noop")}
     assert config_differences({"a": 1, "b": True}, {"a": 1.0, "b": 1}) == {"a": ("1", "1.0"), "b": ("true", "1")}
