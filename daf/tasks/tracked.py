@@ -8,6 +8,7 @@ from pathlib import Path
 from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
 from daf.config.schemas import DAFConfig
+from daf.execution.progress import working
 from daf.files import is_there
 from daf.results import TaskResult
 from daf.tasks.find import find_task, run_task
@@ -31,11 +32,13 @@ def tracked(
     config: DAFConfig, name: str, overrides: Sequence[str], claim: Claim, *, parent_run_id: str | None = None
 ) -> Iterator[Tracker]:
     """An MLflow run in the config's store, with where it comes from, for the run that has the output folder."""
-    store = open_tidied(config.tracking.uri, config.tracking.experiment)
+    with working("opening the tracking store"):
+        store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
         claim.is_of(tracker.run_id)
-        log_provenance(tracker, config, overrides)
+        with working("noting the config, the code and the machine"):
+            log_provenance(tracker, config, overrides)
         yield tracker
 
 
@@ -53,7 +56,8 @@ def run_tracked(
     """
     task = find_task(config.task)
     with tracked(config, run_name(config, overrides), overrides, claim, parent_run_id=parent_run_id) as tracker:
-        result = run_task(task, config, tracker)
+        with working(task.name):
+            result = run_task(task, config, tracker)
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
