@@ -24,7 +24,7 @@ from daf.config.brought_along import with_game
 from daf.config.explain import explain_validation
 from daf.config.paths import CONF_DIR
 from daf.config.references import Stores
-from daf.config.refusals import SEARCH_PATH, is_sweep, refused_overrides, shortened
+from daf.config.refusals import ALSO, SEARCH_PATH, is_sweep, refused_overrides, shortened
 from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
@@ -291,7 +291,9 @@ def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) ->
     options = GlobalHydra.instance().config_loader().get_group_options(key)
     if options and not override.is_delete():
         value = override.value()
-        return Problem(key, f"there is no option {shortened(repr(value))}.", nearest(str(value), options))
+        return Problem(
+            key, f"there is no option {shortened(repr(value))}.", nearest(str(value), options) + ALSO.get(key, "")
+        )
     if key.startswith("policy.init_kwargs"):
         return Problem(key, "a new argument is added with a plus sign.", f"Write +{shortened(text)}")
     if override.is_delete() or key in known_keys or key.startswith("hydra"):

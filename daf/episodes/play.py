@@ -21,7 +21,7 @@ from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessa
 from daf.execution.in_process import InProcessExecutor
 from daf.execution.loading import lives_only_here
 from daf.execution.processes import ProcessExecutor, is_worker
-from daf.execution.progress import say
+from daf.execution.progress import counted, say
 from daf.execution.retries import Retries
 from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 
@@ -306,7 +306,7 @@ def _executor(
             yield executor, None
     else:
         count = min(workers, len(episodes))
-        say(f"starting {count} worker{'s' if count > 1 else ''}")
+        say(f"starting {counted(count, 'worker')}")
         with EpisodeWorkers(count) as new:
             yield new.executor, limits
 

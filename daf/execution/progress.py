@@ -1,6 +1,7 @@
 """How long work shows that it is going on: a bar or a spinner in a terminal, plain lines elsewhere.
 
-Whatever takes longer than `SILENCE_S` says what it is doing. All of it goes to standard error.
+A terminal is told at once what is being done, a file or a pipe where it takes longer than `SILENCE_S`. All of it goes
+to standard error.
 """
 
 import sys
@@ -30,7 +31,7 @@ Say = Callable[[str], None]
 
 SECONDS_BETWEEN_LINES = 5.0
 #: Seconds without a word after which a line says what is being done, and how many of those until it is said again.
-SILENCE_S, AGAIN = 2.0, 5
+SILENCE_S, AGAIN = 5.0, 4
 WIDEST_BAR, NARROWEST_BAR = 40, 6
 
 
@@ -78,6 +79,11 @@ def progress(label: str, total: float) -> Iterator[Advance]:
             return
         with _watch(console, f"{label}: 0/{total:,.0f}") as watch, _opened(_watching(watch, label)):
             yield _lines(watch, label, total)
+
+
+def counted(count: int, what: str) -> str:
+    """Such as "1 worker" and "1,024 workers"."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def time_left(seconds: float, done: float, total: float) -> float | None:
