@@ -20,6 +20,7 @@ from daf.config.missions import left_out_missions
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, Problem
 from daf.execution.loading import has_network
+from daf.execution.progress import say
 from daf.files import is_file, is_there, user_path, why_no_files
 from daf.records import MissionSpec
 from daf.tasks import KeyedPolicy, Task, find_task, pool_policies, pool_problems
@@ -173,11 +174,16 @@ def daf_check_auth(config: DAFConfig) -> EnvironmentCheckResult:
 
 def daf_check_mission_configs(config: DAFConfig) -> EnvironmentCheckResult:
     """Every mission must build, and give every agent a place: only a simulation shows that."""
-    reasons = ((key, spec, why_unplayable(spec)) for spec, key in _missions(config, find_task(config.task)).items())
+    reasons = ((key, spec, _why_unplayable(spec)) for spec, key in _missions(config, find_task(config.task)).items())
     errors = tuple(_unbuildable(key, spec, reason) for key, spec, reason in reasons if reason)
     left_out = ", ".join(left_out_missions(config))
     warning = f"evaluation.missions: {left_out} is left out, since no number of cogs can play it."
     return EnvironmentCheckResult(errors, (warning,) if left_out else ())
+
+
+def _why_unplayable(spec: MissionSpec) -> str | None:
+    say(f"building {spec.name}")
+    return why_unplayable(spec)
 
 
 def daf_check_policies(config: DAFConfig) -> EnvironmentCheckResult:

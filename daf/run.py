@@ -20,6 +20,7 @@ from daf.cli.task_sections import given_in_vain
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
+from daf.execution.progress import working
 from daf.records import digest
 from daf.redaction import guarded
 from daf.results import TaskResult
@@ -105,7 +106,7 @@ def _dispatch(door: Door, arguments: Sequence[str]) -> None:
     if asks_to_complete(arguments):
         print("\n".join(completions(door)))
         return
-    command = read_command_line(arguments, door)
+    command = read_command_line(arguments, door).with_policys_game()
     sys.argv[1:] = command.arguments  # which Hydra reads
     learn_overrides(command.overrides)
     if command.only_hydra:
@@ -183,12 +184,15 @@ def _single(command: "CommandLine") -> None:
     """One job: composed once and checked once, before Hydra creates its folder."""
     from daf.cli.hydra_job import job_folder, run_as_job
     from daf.config.compose import compose_job, hydra_on, validate
-    from daf.tasks import claimed_folder
     from daf.tasks.outcome import incomplete
 
-    with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
-        composed = compose_job(hydra, command.overrides, command.config_name)
-    config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
+    with working("reading the config"):
+        from daf.tasks import claimed_folder
+
+        with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
+            composed = compose_job(hydra, command.overrides, command.config_name)
+        validated = validate(composed)
+    config = validated.model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
     _raise_if_any(given_in_vain(config.task.name, command.overrides))
     answer_as_json(config.result_format == "json")
     found = _checked(config)
@@ -238,14 +242,12 @@ def _multirun(command: "CommandLine", folder: str) -> None:
 
 
 def _checked(config: "DAFConfig") -> "EnvironmentCheckResult":
-    """Whether an experiment can run here; a terminal shows that it takes a moment to find out."""
-    from rich.console import Console
-
+    """Whether an experiment can run here; people are told that it takes a moment to find out."""
     from daf.environment_checks import daf_check_environment
 
     folder = Path.cwd()
     try:
-        with Console(stderr=True).status("checking the environment"):
+        with working("checking the environment"):
             return daf_check_environment(config)
     finally:
         os.chdir(folder)  # a policy that is tried out may go elsewhere, and the output folder is relative

@@ -3,7 +3,7 @@
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,28 @@ class CommandLine:
     config_dir: Path
     config_name: str
     extra_config_dir: Path | None
+
+    def with_policys_game(self) -> "CommandLine":
+        """The same, with what a policy that is named by where it is kept brings along.
+
+        Raises:
+            DAFConfigError: it names nothing that is kept.
+        """
+        options = self.config_dir / "policy"
+        named = [text.removeprefix("policy=") for text in self.overrides if text.startswith("policy=")]
+        if all(is_file(options / f"{name}.yaml") for name in named):
+            return self
+        from daf.config.compose import with_policys_game  # with the schemas, which `--cfg` does without
+
+        told = tuple(
+            with_policys_game(
+                self.overrides,
+                config_dir=self.config_dir,
+                config_name=self.config_name,
+                extra_dir=self.extra_config_dir,
+            )
+        )
+        return replace(self, overrides=told, arguments=(*told, *self.arguments[len(self.overrides) :]))
 
     def configs(self) -> "tuple[DAFConfig, ...]":
         """A multirun's validated configs: one for every value of every swept key, the first combination first.

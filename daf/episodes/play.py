@@ -21,6 +21,7 @@ from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessa
 from daf.execution.in_process import InProcessExecutor
 from daf.execution.loading import lives_only_here
 from daf.execution.processes import ProcessExecutor, is_worker
+from daf.execution.progress import counted, say
 from daf.execution.retries import Retries
 from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 
@@ -196,6 +197,7 @@ def _check_writable(directory: Path) -> None:
 
 def _use_cache(evaluation: _Evaluation, cache: EpisodeCache, backend: Backend) -> None:
     # What `auto` would choose takes a look at the policy in action. Where it was played before, that is not needed.
+    say("looking for episodes that were played before")
     choices = ("batched", "official") if backend == "auto" else (backend,)
     for index, plan in evaluation.missing():
         try:
@@ -274,6 +276,7 @@ def _suited(workers: int | EpisodeWorkers, episodes: list[Episode]) -> Iterator[
     # Thousands of episodes may have one bundle, which is looked into once.
     if any(map(_brings_code, {spec.weights: spec for spec in specs}.values())):
         count = workers.count if isinstance(workers, EpisodeWorkers) else workers
+        say("starting workers without secrets in their environment")
         with EpisodeWorkers(min(count, len(episodes)), clean_environment()) as clean:
             yield clean
     elif main_file() is None and any(spec.class_path.startswith("__main__.") for spec in specs):
@@ -302,7 +305,9 @@ def _executor(
         with InProcessExecutor(TARGET) as executor, _one_torch_thread():
             yield executor, None
     else:
-        with EpisodeWorkers(min(workers, len(episodes))) as new:
+        count = min(workers, len(episodes))
+        say(f"starting {counted(count, 'worker')}")
+        with EpisodeWorkers(count) as new:
             yield new.executor, limits
 
 

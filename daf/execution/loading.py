@@ -10,6 +10,7 @@ from daf.bridge.policies import brings_code, class_offers_network, code_digest, 
 from daf.errors import DAFError
 from daf.execution.executor import JobContext, JobDone, JobFailed
 from daf.execution.processes import ProcessExecutor
+from daf.execution.progress import say
 from daf.records import MissionSpec, PolicySpec
 
 LOAD_LIMIT_S = 300.0
@@ -24,6 +25,7 @@ def has_network(mission: MissionSpec, policy: PolicySpec) -> bool:
         Exception: whatever the policy raises.
         DAFError: it fails, ends its process or hangs in the process that it is loaded in.
     """
+    say(f"loading {policy.name}")
     loaded, offers = where_it_belongs(policy, f"{__name__}:load", mission, policy)
     if policy.weights is None:
         _OFFERS[_asked(policy)] = offers

@@ -1,14 +1,15 @@
 """A whole sweep: check, open or resume the study, run the trials, confirm the best, conclude."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.execution.executor import Executor, JobDone, JobFailed
 from daf.execution.processes import ProcessExecutor
+from daf.execution.progress import counted, working
 from daf.execution.retries import Retries
 from daf.records import digest
 from daf.redaction import redactor
@@ -26,7 +27,7 @@ from daf.sweeps.mlflow_runs import sweep_run
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.results import SweepResult
 from daf.sweeps.space import Compose, Space
-from daf.sweeps.status import read_status
+from daf.sweeps.status import SweepStatus, read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
 from daf.tasks import find_task, noted_as_it_ends, notifying
@@ -66,15 +67,16 @@ def daf_launch_sweep(
     workers = min(config.sweep.n_jobs, len(os.sched_getaffinity(0))) if executor else config.sweep.n_jobs
     # They import what they need while this process does the same, and checks and opens everything.
     with ProcessExecutor(WORK, workers, initializer=initializer(config)) as pool:
-        warm_up_tracking()
-        space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
+        with working(f"starting {counted(workers, 'worker')}, checking the environment"):
+            warm_up_tracking()
+            space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
         output_dir = Path(config.output_dir).absolute()
         with (
             notifying(config),
             claimed(output_dir, _request(config)) as claim,
-            closing(_study(config, space, compose)) as stored,
+            _study(config, space, compose) as stored,
             noted_as_it_ends("sweep", output_dir) as ending,
-            sweep_run(stored, output_dir) as tracker,
+            _parent_run(stored, output_dir) as tracker,
         ):
             ending.tracker = tracker
             claim.is_of(tracker.run_id)
@@ -84,8 +86,9 @@ def daf_launch_sweep(
             try:
                 confirmation = _work(stored, request, pool, executor)
             except KeyboardInterrupt as error:
-                raise _interrupted(stored) from error
-            result = conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
+                raise interrupted(read_status(stored), config.sweep.confirm) from error
+            with working("writing tables and plots"):
+                result = conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
             ending.finish(result)
             return result
 
@@ -101,9 +104,23 @@ def _checked_space(
     return space
 
 
-def _study(config: DAFConfig, space: Space, compose: Compose) -> StoredStudy:
+@contextmanager
+def _study(config: DAFConfig, space: Space, compose: Compose) -> Iterator[StoredStudy]:
     """The study that is to be begun or gone on with."""
-    return StoredStudy(config, open_storage(config), space, space.points(compose), is_grid=is_grid(config, space))
+    with working("reading the study"):
+        grid = is_grid(config, space)
+        stored = StoredStudy(config, open_storage(config), space, space.points(compose), is_grid=grid)
+    with closing(stored):
+        yield stored
+
+
+@contextmanager
+def _parent_run(stored: StoredStudy, output_dir: Path) -> Iterator[Tracker]:
+    """The sweep's MLflow run, with its trials below it."""
+    with ExitStack() as stack:
+        with working("opening the tracking store"):
+            tracker = stack.enter_context(sweep_run(stored, output_dir))
+        yield tracker
 
 
 def _request(config: DAFConfig) -> Request:
@@ -140,6 +157,9 @@ def _work(
     # Any other task says nothing while it runs.
     limit_s = request.config.sweep.silence_s if find_task(request.config.task).scored_by_sweeps else None
     with live_view() as show:
+        status = read_status(stored)
+        if status.finished:
+            show(status, {}, f"reading {counted(status.finished, 'finished trial')}")
         with executor(stored) if executor else nullcontext(pool) as runs_trials:
             # A launcher's jobs end by the launcher's own limits.
             run_trials(stored, request, runs_trials, show, None if executor else limit_s)
@@ -150,8 +170,12 @@ def _work(
         return confirm(stored, request, run_confirmation)
 
 
-def _interrupted(stored: StoredStudy) -> DAFInterruptedError:
-    status = read_status(stored)
+def interrupted(status: SweepStatus, confirm: str) -> DAFInterruptedError:
+    """What was done, and what remains."""
+    left = status.n_trials - status.finished
+    ending = "the tables and plots" if confirm == "off" else "the confirmation of the best on fresh seeds"
+    rest = f"{counted(left, 'trial')} and {ending}" if left > 0 else ending
     return DAFInterruptedError(
-        f"Interrupted: {status.finished} of {status.n_trials} trials are done. The same command goes on with the rest."
+        f"Interrupted: {status.finished} of {status.n_trials} trials are done. What remains: {rest}."
+        " The same command goes on with that."
     )

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from daf.config.override_secrets import override_without_secrets
 from daf.config.references import CHECKPOINTS
 from daf.config.schemas import DAFConfig
+from daf.execution.progress import working
 from daf.files import is_there
 from daf.records import digest
 from daf.results import TaskResult
@@ -58,13 +59,15 @@ def tracked(
     if not find_task(config.task).tracked:
         yield Untracked(Path(config.output_dir).absolute(), overrides)
         return
-    store = open_tidied(config.tracking.uri, config.tracking.experiment)
+    with working("opening the tracking store"):
+        store = open_tidied(config.tracking.uri, config.tracking.experiment)
     output_dir = Path(config.output_dir).absolute()
     with Tracker(*store[:2], name, output_dir, parent_run_id=parent_run_id, delivered=store.delivered) as tracker:
         tracker.overrides = tuple(overrides)
         claim.is_of(tracker.run_id)
         tracker.set_tags({KIND: kind})
-        log_provenance(tracker, config, overrides)
+        with working("noting the config, the code and the machine"):
+            log_provenance(tracker, config, overrides)
         yield tracker
 
 
@@ -99,15 +102,21 @@ def run_tracked(
         ending.tracker = tracker
         if tags:
             tracker.set_tags(tags)
-        result = run_task(task, config, tracker)
-        for table in result.tables:
-            tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
-        tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
-        if isinstance(result.objective, float):
-            tracker.log_metrics({"objective": result.objective})
+        with working(task.name):
+            result = run_task(task, config, tracker)
+        _log(result, tracker)
         result = _whole(result, tracker)
         ending.finish(result)
     return result, tracker.run_id
+
+
+def _log(result: TaskResult, tracker: Tracker) -> None:
+    """Logs what every result has."""
+    for table in result.tables:
+        tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
+    tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
+    if isinstance(result.objective, float):
+        tracker.log_metrics({"objective": result.objective})
 
 
 def _whole(result: TaskResult, tracker: Tracker) -> TaskResult:

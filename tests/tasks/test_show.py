@@ -44,7 +44,7 @@ def result(request: pytest.FixtureRequest, tiny: Load) -> TaskResult:
 def shown(table: ResultTable, width: int | None) -> str:
     console = Console(file=io.StringIO(), width=width or 80, force_terminal=width is not None, color_system=None)
     console.print(table.to_rich(), crop=False)
-    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
+    return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def words(cells: Iterable[str]) -> list[str]:
