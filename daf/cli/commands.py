@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from daf.cli.completion import script
-from daf.cli.doors import DAF, FRONTS, OTHER_COMMANDS, subcommand, tasks_in
+from daf.cli.doors import DAF, FRONTS, OTHER_COMMANDS, shown, subcommand, tasks_in
 from daf.cli.exit_codes import exit_code
 from daf.cli.help import config_folders
 from daf.config.suggestions import nearest
@@ -45,7 +45,9 @@ def _do_task(name: str, rest: list[str]) -> None:
     door = subcommand(name, tasks)
     if door is None:
         hint = nearest(name, [*tasks, *OTHER_COMMANDS])
-        sys.exit(exit_code(partial(_refuse, Problem(name, "is no command.", f"{hint} daf --help lists them.")), "daf"))
+        sys.exit(
+            exit_code(partial(_refuse, Problem(shown(name), "is no command.", f"{hint} daf --help lists them.")), "daf")
+        )
     main(door, rest)
 
 
@@ -54,6 +56,9 @@ def _refuse(problem: Problem) -> NoReturn:
 
 
 def _print_completion(words: Sequence[str]) -> None:
+    if {"--help", "-h"} & set(words):
+        print(f"Usage: daf completion {'|'.join(_SHELLS)}\n\n{OTHER_COMMANDS['completion']}")
+        return
     if len(words) != 1 or words[0] not in _SHELLS:
         _refuse(Problem("daf completion", "takes the name of a shell.", f"Write one of: {', '.join(_SHELLS)}."))
     print(script(words[0]), end="")

@@ -8,6 +8,7 @@ from daf.errors import Problem
 
 #: What `--json` says: Hydra's parser knows no flags but its own.
 AS_JSON = "result_format=json"
+_LONGEST = 100
 _KEYS_OF_TASK = ("task", "task.name", "task.function")
 
 
@@ -79,8 +80,13 @@ def second_tasks(door: Door, overrides: list[str]) -> list[Problem]:
     return found
 
 
+def shown(word: str) -> str:
+    """A word that may be anything, for a message."""
+    return word if word.isprintable() and 0 < len(word) <= _LONGEST else ascii(word[:_LONGEST])
+
+
 def _another_task(door: Door, text: str, name: str | None) -> Problem:
-    what = f"{door.program} is task={door.task} already."
+    text, what = shown(text), f"{door.program} is task={door.task} already."
     if name == door.task:
         return Problem(text, what, "Leave it out.")
     own = next((front.program for front in FRONTS.values() if front.task and front.task == name), None)

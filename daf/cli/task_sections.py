@@ -36,6 +36,8 @@ _OWN = ("comparison", "power", "vor", "benchmark", "ablation", "analysis", "runs
 #: What a sweep of these tasks reads to score each trial by itself.
 _BY_SWEEPS = ("evaluation", "vor")
 _SCORED_BY_SWEEPS = ("train", "evaluate")
+#: Keys with which somebody asks for a search, and not only for how one would be done.
+_SEARCHES = ("sweep", "sweep.name", "sweep.n_trials", "sweep.sampler", "sweep.pruner", "sweep.enqueue")
 
 _POLICIES = ("evaluation.policies", "evaluation.baselines")
 _OF_COMPARISON = dict.fromkeys(_POLICIES, "comparison.policies")
@@ -67,6 +69,9 @@ def given_in_vain(task: str, overrides: Sequence[str], *, sweeps: bool = False) 
     if task not in READS:
         return []
     keys = [text.partition("=")[0].lstrip("+~").partition("@")[0] for text in overrides]
+    searches = [] if sweeps else [key for key in keys if key in _SEARCHES]
+    if searches:
+        return [Problem(key, "is only for sweeps.", "Add -m, with the keys to search.") for key in searches]
     found = [_problem(task, key) for key in keys]
     read = _BY_SWEEPS if sweeps and task in _SCORED_BY_SWEEPS else ()
     return [problem for problem in found if problem and problem.where.partition(".")[0] not in read]

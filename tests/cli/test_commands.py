@@ -11,9 +11,11 @@ from types import ModuleType
 import pytest
 
 import daf.run
+from daf import environment_checks
 from daf.cli import commands
 from daf.cli.command_line import CommandLine
 from daf.cli.doors import FRONTS, OTHER_COMMANDS, tasks_in
+from daf.sweeps import hydra_sweep
 from tests.cli.support import ends
 from tests.conftest import TINY
 
@@ -143,6 +145,36 @@ def test_a_word_of_which_the_group_was_forgotten(
 ) -> None:
     assert ends(daf.run.main, monkeypatch, *words) == 2
     assert meant in capsys.readouterr().err
+
+
+LONG = "x" * 10_000
+BAD: list[list[str]] = [
+    *([word] for word in ("", " ", "-", "--foo", "-sc", "~", "../../etc", "TRAIN", "train ", LONG, "\x00", "é")),
+    *(["train", word] for word in ("", "é", "\n", "\x00=1", LONG, f"task={LONG}", "task", "task@x=vor", "~task")),
+    *(["train", flag] for flag in ("--json=1", "--cfg", "-1", "--config-dir", "--config-name")),
+    *(["train", flag, "nope"] for flag in ("--cfg", "--config-dir", "--config-name", "--config-path", "--json", "--")),
+    *(["train", "-m", "nope"], ["task=train", "train"], ["train", "-m", "--cfg", "job"], ["sweep", "--run"]),
+    *(["sweep", "nope"], ["sweep", "seed="], ["sweep", "task=train,evaluate", "policy=nope"]),
+    *(["completion"], ["completion", "fish"], ["completion", "bash", "zsh"], ["cache"], ["account"], ["cache", "nope"]),
+]
+
+
+@pytest.mark.parametrize("words", BAD, ids=lambda words: " ".join(words)[:30].encode().hex())
+def test_what_nobody_can_mean_is_refused_in_a_sentence(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def started(*_: object, **__: object) -> None:
+        raise AssertionError("the request was taken for a good one")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(environment_checks, "daf_check_environment", started)
+    monkeypatch.setattr(hydra_sweep, "daf_launch_sweep", started)
+    assert ends(commands.daf, monkeypatch, *words) == 2
+    told = capsys.readouterr().err
+    assert told.strip()
+    assert "Traceback" not in told
+    assert len(told) < 3000
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_task_of_ones_own_has_a_command(

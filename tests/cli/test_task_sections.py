@@ -50,6 +50,8 @@ def test_every_key_in_the_tables_is_a_key() -> None:
         ("evaluate", "comparison.policies=[noop]", "task=compare or task=power"),
         ("compare", "vor.pool=[noop]", "write task=vor"),
         ("train", "benchmark.suite=all", "write task=benchmark"),
+        ("train", "sweep=asha", "Add -m"),
+        ("evaluate", "sweep.n_trials=20", "Add -m"),
     ],
 )
 def test_what_would_be_ignored_is_refused(task: str, override: str, told: str) -> None:
@@ -69,6 +71,7 @@ def test_what_would_be_ignored_is_refused(task: str, override: str, told: str) -
         ("quickstart", "vor.pool=[noop]"),
         ("mine", "vor.pool=[noop]"),
         ("gate", "comparison.metric=steps"),
+        ("train", "sweep.n_jobs=2"),
         ("train", "tournament.season.server=https://x"),
     ],
 )
@@ -77,7 +80,7 @@ def test_what_is_read_or_does_no_harm_is_taken(task: str, override: str) -> None
 
 
 def test_a_sweep_scores_its_trials_by_itself() -> None:
-    assert given_in_vain("train", ["vor.pool=[noop]", "evaluation.missions=[arena]"], sweeps=True) == []
+    assert given_in_vain("train", ["sweep=asha", "vor.pool=[noop]", "evaluation.missions=[arena]"], sweeps=True) == []
     assert given_in_vain("train", ["vor.pool=[noop]"])
     assert given_in_vain("benchmark", ["evaluation.missions=[arena]"], sweeps=True)
 
