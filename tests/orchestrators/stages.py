@@ -1,6 +1,7 @@
 """Tasks that take no time, for the tests of pipelines."""
 
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def store_away(config: DAFConfig, tracker: Tracker) -> TaskResult:
 
 def die_once(config: DAFConfig, tracker: Tracker) -> TaskResult:
     if note(tracker) < 2:
-        os._exit(7)
+        os.kill(os.getpid(), signal.SIGKILL)
     return TaskResult(objective=1.0)
 
 
