@@ -59,6 +59,11 @@ class ResultTable:
             table.add_row(*map(Text, row))
         return table
 
+    @property
+    def file_name(self) -> str:
+        """What a file of it is called, without an ending."""
+        return "".join(c if c.isalnum() else "_" for c in self.title.lower()).strip("_")
+
     def to_csv(self) -> str:
         """The table as CSV with a heading."""
         text = io.StringIO()

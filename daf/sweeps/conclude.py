@@ -80,6 +80,8 @@ def _log(
     if isinstance(objective, float):
         tracker.log_metrics({"objective": objective})
     tracker.set_tags({"daf.sweep.verdict": confirmation.verdict if confirmation else "not confirmed"})
+    for table in tables:
+        tracker.log_text(table.to_csv(), f"tables/{table.file_name}.csv")
 
 
 def _objective(status: SweepStatus, confirmation: Confirmation | None) -> float | tuple[float, ...]:
