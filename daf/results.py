@@ -57,6 +57,11 @@ class ResultTable:
         """
         return ScreenTable(self)
 
+    @property
+    def file_name(self) -> str:
+        """What a file of it is called, without an ending."""
+        return "".join(c if c.isalnum() else "_" for c in self.title.lower()).strip("_")
+
     def to_csv(self) -> str:
         """The table as CSV with a heading. Numbers have no separators of thousands there."""
         rows = [[_for_programs(cell) for cell in row] for row in self.rows]

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -76,7 +77,14 @@ class Logged:
 
     def bring(self, path: str, folder: Path) -> Path | None:
         """Brings an artifact into a folder under its own path; None where there is no such one."""
-        return logged_file(self.client, self.run_id, path, folder)
+        with TemporaryDirectory(prefix="daf-artifact-") as scratch:
+            found = logged_file(self.client, self.run_id, path, Path(scratch))
+            if found is None:
+                return None
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(found, target)
+        return target
 
     def overrides(self) -> list[str]:
         """What the run was asked for on the command line, secrets blanked."""

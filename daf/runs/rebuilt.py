@@ -27,7 +27,7 @@ from daf.visualization.curves import daf_plot_training_curves
 from daf.visualization.drawing import draw_files
 from daf.visualization.evaluation_tables import episodes_csv
 
-PICTURES = (".png", ".svg")
+PICTURES, PAGES = (".png", ".svg"), (".html",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +99,7 @@ def _evaluation(logged: Logged, tracker: Tracker) -> Rebuilt:
     missions = list(dict.fromkeys(record.mission_name for record in records))
     table = table_of_records(records, _first_players(records), missions, logged.config["level"])
     tracker.log_text(episodes_csv(records), f"{EVALUATION}/episodes.csv")
-    return Rebuilt(tables=(table,), pictures=_logged_pictures(logged, tracker))
+    return Rebuilt(tables=(table,), pictures=_logged_files(logged, tracker, PICTURES))
 
 
 def _training(logged: Logged, tracker: Tracker) -> Rebuilt:
@@ -126,7 +126,9 @@ def _as_logged(logged: Logged, tracker: Tracker) -> Rebuilt:
             " has neither tables (tables/*.csv) nor episodes (episodes.jsonl) among its artifacts, and no rewards of a"
             " training among its metrics"
         )
-    return Rebuilt(tables=tables, pictures=_logged_pictures(logged, tracker))
+    pages = _logged_files(logged, tracker, PAGES)
+    notes = tuple(f"Page: {page}" for page in pages)
+    return Rebuilt(tables=tables, notes=notes, pictures=_logged_files(logged, tracker, PICTURES))
 
 
 def _logged_tables(logged: Logged) -> tuple[ResultTable, ...]:
@@ -140,8 +142,9 @@ def _read_table(path: str, text: str) -> ResultTable:
     return ResultTable(title, tuple(columns), tuple(map(tuple, rows)))
 
 
-def _logged_pictures(logged: Logged, tracker: Tracker) -> tuple[Path, ...]:
+def _logged_files(logged: Logged, tracker: Tracker, endings: tuple[str, ...]) -> tuple[Path, ...]:
+    """Brings the pictures that were logged, or the pages, below the output folder."""
     folders = ["plots", *(f"{item.path}/plots" for item in logged.client.list_artifacts(logged.run_id) if item.is_dir)]
-    paths = [path for folder in folders for path in logged.files(folder) if path.endswith(PICTURES)]
+    paths = [path for folder in folders for path in logged.files(folder) if path.endswith(endings)]
     found = [logged.bring(path, tracker.output_dir) for path in paths]
     return tuple(path for path in found if path)

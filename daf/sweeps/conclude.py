@@ -126,6 +126,8 @@ def _log(
     tracker.log_text(json.dumps(status.__dict__, indent=2, default=str), "status.json")
     tracker.log_metrics(figures)
     tracker.set_tags({"daf.sweep.verdict": confirmation.verdict if confirmation else "not confirmed"})
+    for table in tables:
+        tracker.log_text(table.to_csv(), f"tables/{table.file_name}.csv")
 
 
 def _objective(status: SweepStatus, confirmation: Confirmation | None) -> float | tuple[float, ...]:

@@ -113,7 +113,7 @@ def run_tracked(
 def _log(result: TaskResult, tracker: Tracker) -> None:
     """Logs what every result has."""
     for table in result.tables:
-        tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
+        tracker.log_text(table.to_csv(), f"tables/{table.file_name}.csv")
     tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
     if isinstance(result.objective, float):
         tracker.log_metrics({"objective": result.objective})
@@ -137,7 +137,3 @@ def run_name(config: DAFConfig, overrides: Sequence[str]) -> str:
         return " ".join(f"{key.rpartition('.')[2]}={value}" for key, _, value in pairs)
     names = " vs ".join(policy.spec().name for policy in find_task(config.task).named_after(config))
     return f"{config.task.name} {names} {config.mission.name}"
-
-
-def _file_name(title: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in title.lower()).strip("_")

@@ -24,8 +24,16 @@ def ran(config: DAFConfig) -> tuple[dict[str, bytes], str]:
     with claimed_folder(config) as claim:
         _, run_id = run_tracked(config, ["task=it", "seed=1"], claim)
     content = contents(folder)
+    assert set(content) - artifacts(MlflowClient(config.tracking.uri), run_id) == {".daf-run.json", "metrics.jsonl"}
     shutil.rmtree(folder)
     return content, run_id
+
+
+def artifacts(client: MlflowClient, run_id: str, folder: str | None = None) -> set[str]:
+    """The tree in MLflow, which is that of the output folder."""
+    items = client.list_artifacts(run_id, folder)
+    inner = (artifacts(client, run_id, item.path) for item in items if item.is_dir)
+    return {item.path for item in items if not item.is_dir}.union(*inner)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -121,6 +129,21 @@ def test_without_a_run_nothing_begins(run: str, told: str, bare: str, store: str
     with pytest.raises(DAFConfigError, match=told):
         reported(run, store, tmp_path / "again")
     assert not (tmp_path / "again").exists()
+
+
+def test_of_anything_else_the_tables_and_pictures_that_were_logged_are_shown(
+    bare: str, store: str, tmp_path: Path
+) -> None:
+    client = MlflowClient(store)
+    client.log_text(bare, "trial,reward\n0,0.5\n", "tables/best_trials.csv")
+    client.log_text(bare, "<svg xmlns='http://www.w3.org/2000/svg'/>", "plots/history.svg")
+    client.log_text(bare, "<p>the page</p>", "plots/sweep.html")
+    config = json.loads(daf_load_config().model_dump_json())
+    client.log_text(bare, json.dumps(config), "config.yaml")
+    result = reported(bare, store, tmp_path / "again")
+    assert result.tables == (ResultTable("Best trials", ("trial", "reward"), (("0", "0.5"),)),)
+    assert "data:image/svg+xml;base64," in (tmp_path / "again" / "report.html").read_text()
+    assert (tmp_path / "again" / "plots" / "sweep.html").read_text() == "<p>the page</p>"
 
 
 def test_a_page_holds_what_it_is_given_as_text(tmp_path: Path) -> None:
