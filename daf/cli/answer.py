@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from daf.errors import DAFError
 
@@ -21,22 +21,23 @@ class _Answer:
         self.error: BaseException | None = None
         self.asked = False
         self.before = _last_outcome()
-        self._output: int | None = None
+        self._output: tuple[int, TextIO] | None = None
 
     def begin(self) -> None:
         """Sends what anybody prints from now on to standard error, also what no Python prints."""
         self.asked = True
         if self._output is None:
             sys.stdout.flush()
-            self._output = os.dup(1)
+            self._output = os.dup(1), sys.stdout
             os.dup2(2, 1)
+            sys.stdout = sys.stderr  # which need not write to a descriptor at all, as in a notebook
 
     def end(self) -> None:
         """Puts standard output back."""
         if self._output is not None:
-            sys.stdout.flush()
-            os.dup2(self._output, 1)
-            os.close(self._output)
+            descriptor, sys.stdout = self._output
+            os.dup2(descriptor, 1)
+            os.close(descriptor)
             self._output = None
 
 
@@ -79,15 +80,19 @@ def answering(run: Callable[[Callable[[], None]], int], action: Callable[[], Non
             _answer.error = error
             raise
 
-    code = run(remembered)
-    _answer.end()
+    try:
+        code = run(remembered)
+    except SystemExit as ended:  # the parser of flags has said why
+        code = ended.code if isinstance(ended.code, int) else DAFError.exit_code
+    finally:
+        _answer.end()
     return _print(code) if asked or _answer.asked else code
 
 
 def _print(code: int) -> int:
     """Prints the outcome; nothing where something was only shown, such as a help text."""
     outcome, error = _last_outcome(), _answer.error
-    if outcome is _answer.before and error is None:
+    if code == 0 and (outcome is _answer.before or isinstance(error, SystemExit)):
         return code
     from daf.tasks.outcome import outcome_of_error, outcome_text
 

@@ -61,7 +61,7 @@ def conclude(
         tables=tuple(tables),
         notes=tuple(_notes(status, verdict, winner_files, request.config)),
         metrics=figures,
-        facts=_facts(status, confirmation),
+        facts=sweep_facts(status, confirmation),
         files=_files(request.output_dir, winner_files),
         next=_next(stored, request, confirmation),
         study_name=stored.name,
@@ -89,12 +89,12 @@ def _figures(
     return {**figures, "confirmed_objective": confirmation.mean} if confirmation else figures
 
 
-def _facts(status: SweepStatus, confirmation: Confirmation | None) -> dict[str, str]:
-    """``best`` is the trial that the sweep puts first, ``winner`` the one that was shown to be better."""
+def sweep_facts(status: SweepStatus, confirmation: Confirmation | None) -> dict[str, str]:
+    """``best`` is what the trials say, ``confirmed_best`` what fresh seeds say; ``winner`` was shown to be better."""
     facts = {"study": status.name, "best": str(status.best), "best_name": status.best_name}
     if confirmation is None:
         return facts
-    facts |= {"best": str(confirmation.best), "verdict": confirmation.verdict}
+    facts |= {"confirmed_best": str(confirmation.best), "verdict": confirmation.verdict}
     return facts if confirmation.winner is None else {**facts, "winner": str(confirmation.winner)}
 
 

@@ -18,6 +18,12 @@ from daf.tracking import Tracker
 
 log = logging.getLogger(__name__)
 
+#: What is said of errors that say nothing themselves.
+WITHOUT_WORDS: dict[type[BaseException], str] = {
+    KeyboardInterrupt: "Interrupted.",
+    SystemExit: "The command line was refused; standard error says why.",
+}
+
 #: In every output folder, and with the MLflow run.
 RESULT_FILE = "result.json"
 
@@ -57,7 +63,7 @@ def outcome_of_error(
         output_dir=output_dir,
         run_id=tracker.run_id if tracker else "",
         metrics=tracker.figures if tracker else {},
-        error="Interrupted." if isinstance(error, KeyboardInterrupt) else said,
+        error=WITHOUT_WORDS.get(type(error), said),
         problems=tuple({"where": each.where, "what": each.what, "hint": each.hint} for each in problems),
     )
 
@@ -65,8 +71,9 @@ def outcome_of_error(
 def _status(error: BaseException) -> tuple[Status, int]:
     if isinstance(error, KeyboardInterrupt | DAFInterruptedError):
         return "interrupted", 128 + ended_by()
-    if isinstance(error, DAFConfigError):
-        return "refused_request", error.exit_code
+    wrong = isinstance(error, SystemExit) and error.code == DAFConfigError.exit_code
+    if wrong or isinstance(error, DAFConfigError):
+        return "refused_request", DAFConfigError.exit_code
     return "failed", DAFError.exit_code
 
 

@@ -57,6 +57,10 @@ def test_a_sweep_finds_the_best_and_files_every_trial(tiny: Load, tmp_path: Path
     plots = {file.path for file in MlflowClient(config.tracking.uri).list_artifacts(result.run_id, "plots")}
     drawn = ("history", "importances", "parallel_coordinates", "slice", "contour")
     assert plots == {f"plots/{name}.png" for name in drawn}
+    told = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (told["status"], told["task"], told["objective"], told["run_id"]) == ("ok", "sweep", 0.0, result.run_id)
+    assert (told["metrics"]["complete"], told["facts"]["study"]) == (6, result.study_name)
+    assert Path(told["files"]["status"]).is_file()
 
 
 def test_the_same_sweep_goes_on_under_the_same_run(tiny: Load, tmp_path: Path) -> None:
