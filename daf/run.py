@@ -90,7 +90,8 @@ def _dispatch() -> None:
     from daf.cli.hydra_job import job_folder, without_hydra_folder
     from daf.config.override_secrets import learn_overrides, overrides_that_sweep_secrets
 
-    command = read_command_line(arguments)
+    command, arguments = read_command_line(arguments).with_policys_game(arguments)
+    sys.argv[1:] = arguments
     learn_overrides(command.overrides)
     if command.only_hydra:
         _show()

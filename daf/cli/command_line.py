@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,31 @@ class CommandLine:
     config_dir: Path
     config_name: str
     extra_config_dir: Path | None
+
+    def with_policys_game(self, arguments: Sequence[str]) -> "tuple[CommandLine, list[str]]":
+        """The same, and its arguments, with what a policy that is named by where it is kept brings along.
+
+        Raises:
+            DAFConfigError: it names nothing that is kept.
+        """
+        options = self.config_dir / "policy"
+        named = [text.removeprefix("policy=") for text in self.overrides if text.startswith("policy=")]
+        if all(is_file(options / f"{name}.yaml") for name in named):
+            return self, list(arguments)
+        from daf.config.compose import with_policys_game  # with the schemas, which `--cfg` does without
+
+        told = with_policys_game(
+            self.overrides,
+            config_dir=self.config_dir,
+            config_name=self.config_name,
+            extra_dir=self.extra_config_dir,
+        )
+        if list(told) == list(self.overrides):
+            return self, list(arguments)
+        # Hydra's parser wants overrides side by side, wherever that is.
+        at = arguments.index(self.overrides[0])
+        flags = [text for text in arguments if text not in self.overrides]
+        return replace(self, overrides=tuple(told)), [*flags[:at], *told, *flags[at:]]
 
     def configs(self) -> "tuple[DAFConfig, ...]":
         """A multirun's validated configs: one for every value of every swept key, the first combination first.

@@ -20,9 +20,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import ValidationError
 
+from daf.config.brought_along import with_game
 from daf.config.explain import explain_validation
 from daf.config.paths import CONF_DIR
-from daf.config.refusals import SEARCH_PATH, is_sweep, refused_overrides, shortened
+from daf.config.references import Stores
+from daf.config.refusals import ALSO, SEARCH_PATH, is_sweep, refused_overrides, shortened
 from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
@@ -89,8 +91,29 @@ def compose_unchecked(
     Raises:
         DAFConfigError: an override cannot be composed.
     """
+    folders: Any = {"config_dir": config_dir, "config_name": config_name, "extra_dir": extra_dir}
+    overrides = with_policys_game(overrides, **folders)
     with hydra_on(config_dir, extra_dir), _explained(overrides, config_name):
         return compose(config_name, list(overrides))
+
+
+def with_policys_game(
+    overrides: Sequence[str], *, config_dir: Path, config_name: str, extra_dir: Path | None
+) -> Sequence[str]:
+    """The overrides with what a policy that is named by where it is kept brings along.
+
+    Raises:
+        DAFConfigError: it names nothing that is kept, or the tracking store to look in cannot be composed.
+    """
+
+    def stores(others: Sequence[str]) -> Stores:
+        fixed = [text for text in others if not is_sweep(text)]
+        with hydra_on(config_dir, extra_dir), _explained(fixed, config_name):
+            composed = compose(config_name, fixed)
+        tracking, server = (OmegaConf.select(composed, key) for key in ("tracking.uri", "deployment.url"))
+        return Stores(tracking, server)
+
+    return with_game(overrides, stores)
 
 
 def compose_job(hydra: Hydra, overrides: Sequence[str], config_name: str) -> DictConfig:
@@ -268,7 +291,9 @@ def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) ->
     options = GlobalHydra.instance().config_loader().get_group_options(key)
     if options and not override.is_delete():
         value = override.value()
-        return Problem(key, f"there is no option {shortened(repr(value))}.", nearest(str(value), options))
+        return Problem(
+            key, f"there is no option {shortened(repr(value))}.", nearest(str(value), options) + ALSO.get(key, "")
+        )
     if key.startswith("policy.init_kwargs"):
         return Problem(key, "a new argument is added with a plus sign.", f"Write +{shortened(text)}")
     if override.is_delete() or key in known_keys or key.startswith("hydra"):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from daf.bridge.bundles import ARCHIVES, SPEC_FILE, is_bundle, private_folder, read_bundle
+from daf.config import policy_names
 from daf.config.tracking_address import SQLITE, is_run_id, mlflow_client, tracking_uri
 from daf.errors import first_line
 from daf.files import sha256_of, user_cache, writing_whole
@@ -33,7 +34,8 @@ FORMS = (
 )
 #: Of a checkpoint folder: its name below a run's output folder and among its artifacts, and the tags with its place and
 #: the SHA-256 of its weights.
-CHECKPOINTS, FOLDER_TAG, WEIGHTS_TAG = "checkpoints", "daf.checkpoint_dir", "daf.checkpoint_sha256"
+CHECKPOINTS = policy_names.CHECKPOINTS
+FOLDER_TAG, WEIGHTS_TAG = "daf.checkpoint_dir", "daf.checkpoint_sha256"
 #: Of a bundle: the artifact folder of a run that packed one, and where versions keep its SHA-256.
 BUNDLE, BUNDLE_TAG, VERSION_TAG = "bundle", "daf.bundle_sha256", "daf.digest"
 
@@ -109,7 +111,9 @@ def local(reference: str) -> Local:
         class_path = read_bundle(path).class_path
     except OSError as error:
         raise ValueError(f"{reference} cannot be kept here: {error.strerror or error}") from error
-    found = Local(path, name or f"{class_path.rpartition('.')[2]}-{reference[:8]}", class_path)
+    # A run is called after its output folder, as its checkpoints are there.
+    name = policy_names.display_name(class_path, name) if is_run_id(reference) else name
+    found = Local(path, name, class_path)
     if memory is not None:
         memory[key] = found
     return found
@@ -117,7 +121,7 @@ def local(reference: str) -> Local:
 
 def _fetched(reference: str) -> tuple[Path, str]:
     if is_run_id(reference):
-        return _of_run(reference), ""
+        return _of_run(reference)
     if found := MODEL.fullmatch(reference):
         return _of_model(found), reference.removeprefix("models:/")
     if found := SERVER.fullmatch(reference):
@@ -159,11 +163,25 @@ def _of_model(found: re.Match[str]) -> Path:
         return _kept_bundle(bundle, version.tags.get(VERSION_TAG), f"{what} of the model {name} holds")
 
 
-def _of_run(run_id: str) -> Path:
-    """A run's newest checkpoint, or the bundle that it packed."""
+def run_text(run_id: str, name: str) -> str | None:
+    """A text among a run's artifacts; None where it logged no such file."""
+    client = _client()
+    if name not in {item.path for item in client.list_artifacts(run_id)}:
+        return None
+    with tempfile.TemporaryDirectory() as scratch, _asked(f"the {name} of run {run_id} cannot be fetched"):
+        return Path(client.download_artifacts(run_id, name, scratch)).read_text()
+
+
+def _of_run(run_id: str) -> tuple[Path, str]:
+    """A run's newest checkpoint, or the bundle that it packed, and the run's name."""
     client = _client()
     with _asked(f"the tracking store has no run {run_id}"):
-        tags = dict(client.get_run(run_id).data.tags)
+        run = client.get_run(run_id)
+    tags = dict(run.data.tags)
+    return _of_run_with(client, run_id, tags), tags.get(FOLDER_TAG) or str(run.info.run_name or run_id[:8])
+
+
+def _of_run_with(client: "MlflowClient", run_id: str, tags: dict[str, str]) -> Path:
     digest, folder = tags.get(WEIGHTS_TAG), tags.get(FOLDER_TAG)
     if digest and folder and _weights_digest(Path(folder)) == digest:
         return _kept_checkpoint(Path(folder), digest, run_id)

@@ -13,6 +13,8 @@ from daf.errors import Problem, first_line
 LONGEST = 200
 #: Where else config groups are looked for.
 SEARCH_PATH = "hydra.searchpath"
+#: What a group takes beside its options.
+ALSO = {"policy": " Or the output folder, the checkpoint folder or the MLflow run id of a training."}
 
 
 def shortened(text: object) -> str:
@@ -83,7 +85,7 @@ def _option_problems(key: str, override: Override, options: Sequence[str]) -> It
     for choice in value if isinstance(value, list) else [value]:
         if isinstance(choice, str) and (choice in options or "/" in choice or "${" in choice):
             continue
-        hint = nearest(str(choice), options)
+        hint = nearest(str(choice), options) + ALSO.get(key, "")
         if override.is_force_add() or override.is_add():
             hint = f"Without a plus sign: {key}={options[0]}. {hint}"
         yield Problem(key, f"there is no option {shortened('null' if choice is None else repr(choice))}.", hint)

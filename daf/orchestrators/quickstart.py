@@ -53,8 +53,7 @@ def daf_quickstart(config: DAFConfig, tracker: Tracker) -> QuickstartResult:
 
 def _with_trained(config: DAFConfig, training: TrainingResult) -> DAFConfig:
     """The config whose first policy to evaluate is the trained one."""
-    name, weights = f"{config.policy.spec().name} (trained)", str(training.checkpoint_dir)
-    trained = config.policy.model_copy(update={"name": name, "weights": weights})
+    trained = config.policy.model_copy(update={"weights": str(training.checkpoint_dir)})
     options = config.evaluation.model_copy(update={"policies": (trained, *config.evaluation.policies)})
     return config.model_copy(update={"evaluation": options})
 

@@ -105,7 +105,7 @@ def test_every_list_and_the_weights_take_a_reference(
         section, name = key.split(".")
         assert [policy.weights for policy in getattr(getattr(config, section), name)] == [str(folder)]
     assert config.policy.weights == str(folder)
-    assert config.policy.spec().name == f"lstm-{run_id[:8]}"
+    assert config.policy.spec().name == "made"
     assert config.deployment.policy is not None
     assert config.deployment.champion is not None
     assert config.deployment.champion.spec().name == "best"

@@ -26,7 +26,7 @@ def test_the_run_holds_curve_plot_table_and_checkpoint(
     listed = ("evaluation.policies=[noop]", "evaluation.baselines=[random]")
     result = daf_run(tiny("task=quickstart", "evaluation.episodes=6", *listed))
     assert isinstance(result, QuickstartResult)
-    assert result.evaluation.policies == ("lstm (trained)", "noop", "random")
+    assert result.evaluation.policies == ("out", "noop", "random")
     assert result.objective == result.evaluation.objective
     client = MlflowClient(store)
     (experiment,) = (e.experiment_id for e in client.search_experiments() if e.name == "daf")
@@ -37,7 +37,7 @@ def test_the_run_holds_curve_plot_table_and_checkpoint(
         for item in client.list_artifacts(run.info.run_id, folder)
     }
     assert {"plots/learning_curve.png", "plots/policy_comparison.png", "checkpoints/model_000002.pt"} <= files
-    assert any(name.startswith("tables/lstm__trained") for name in files)
+    assert any(name.startswith("tables/out_on_") for name in files)
     assert run.data.metrics["objective"] == result.objective
     output = result.training.checkpoint_dir.parent
     assert imread(output / "plots" / "policy_comparison.png").size > 0
@@ -54,7 +54,7 @@ def test_a_baseline_that_always_fails_is_noted_and_loses_nothing(tiny: Load, tra
     assert [table.title.split()[0] for table in result.tables] == ["Training", "Evaluation"]
     failed, left_out, *_ = result.notes
     assert "2 episodes failed, the first with chaos-monkey" in failed
-    assert left_out.endswith("that lstm (trained) finished too on every mission: chaos-monkey.")
+    assert left_out.endswith("that out finished too on every mission: chaos-monkey.")
     assert [path.name for path in (tracker.output_dir / "plots").iterdir()] == ["learning_curve.png"]
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 from daf.bridge.bundles import is_bundle, read_bundle
 from daf.bridge.catalogue import catalogue
 from daf.config.names import policy_class_path
+from daf.config.policy_names import display_name
 from daf.config.references import FORMS, is_reference, local
 from daf.config.schemas.values import Schema, Text
 from daf.files import is_there, user_path
@@ -63,7 +64,7 @@ class DAFPolicyConfig(Schema):
 
     def spec(self) -> PolicySpec:
         """The same policy as plain data, with a display name."""
-        name = self.name or self.class_path.rpartition(".")[2] + (f"-{Path(self.weights).stem}" if self.weights else "")
+        name = self.name or display_name(self.class_path, self.weights)
         return PolicySpec(
             name=redactor().text(name),
             class_path=self.class_path,
