@@ -53,6 +53,8 @@ def run_jobs(
         time_limit_s: as for `run_trials`.
     """
     view = _View(stored, request.config.sweep.n_jobs, show)
+    if jobs:
+        view(f"confirming the best on fresh seeds: 0 of {len(jobs)}")
     source = ExtraJobs(jobs, on_done, request, view)
     _Engine(source, stored, request, executor, view, time_limit_s).run()
     return source.failures

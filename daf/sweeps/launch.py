@@ -1,14 +1,15 @@
 """A whole sweep: check, open or resume the study, run the trials, confirm the best, conclude."""
 
 import os
-from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
-from daf.execution.executor import Executor, JobDone, JobFailed
+from daf.execution.executor import Executor, JobDone, JobFailed, JobMessage
 from daf.execution.processes import ProcessExecutor
+from daf.execution.progress import counted, say, working
 from daf.execution.retries import Retries
 from daf.records import digest
 from daf.redaction import redactor
@@ -26,7 +27,7 @@ from daf.sweeps.mlflow_runs import sweep_run
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.results import SweepResult
 from daf.sweeps.space import Compose, Space
-from daf.sweeps.status import read_status
+from daf.sweeps.status import SweepStatus, read_status
 from daf.sweeps.study import StoredStudy, open_storage
 from daf.sweeps.worker import WORK, initializer, warm_up_tracking
 from daf.tasks import find_task
@@ -66,13 +67,15 @@ def daf_launch_sweep(
     workers = min(config.sweep.n_jobs, len(os.sched_getaffinity(0))) if executor else config.sweep.n_jobs
     # They import what they need while this process does the same, and checks and opens everything.
     with ProcessExecutor(WORK, workers, initializer=initializer(config)) as pool:
-        warm_up_tracking()
-        space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
+        with working("checking the sweep"):
+            say(f"starting {counted(workers, 'worker')}")
+            warm_up_tracking()
+            space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
         output_dir = Path(config.output_dir).absolute()
         with (
             claimed(output_dir, _request(config)) as claim,
-            closing(_study(config, space, compose)) as stored,
-            sweep_run(stored, output_dir) as tracker,
+            _study(config, space, compose) as stored,
+            _parent_run(stored, output_dir) as tracker,
         ):
             claim.is_of(tracker.run_id)
             if stored.facts.parent_run_id != tracker.run_id:
@@ -81,8 +84,9 @@ def daf_launch_sweep(
             try:
                 confirmation = _work(stored, request, pool, executor)
             except KeyboardInterrupt as error:
-                raise _interrupted(stored) from error
-            return conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
+                raise interrupted(read_status(stored), config.sweep.confirm) from error
+            with working("writing tables and plots"):
+                return conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
 
 
 def _checked_space(
@@ -96,9 +100,23 @@ def _checked_space(
     return space
 
 
-def _study(config: DAFConfig, space: Space, compose: Compose) -> StoredStudy:
+@contextmanager
+def _study(config: DAFConfig, space: Space, compose: Compose) -> Iterator[StoredStudy]:
     """The study that is to be begun or gone on with."""
-    return StoredStudy(config, open_storage(config), space, space.points(compose), is_grid=is_grid(config, space))
+    with working("reading the study"):
+        grid = is_grid(config, space)
+        stored = StoredStudy(config, open_storage(config), space, space.points(compose), is_grid=grid)
+    with closing(stored):
+        yield stored
+
+
+@contextmanager
+def _parent_run(stored: StoredStudy, output_dir: Path) -> Iterator[Tracker]:
+    """The sweep's MLflow run, with its trials below it."""
+    with ExitStack() as stack:
+        with working("opening the tracking store"):
+            tracker = stack.enter_context(sweep_run(stored, output_dir))
+        yield tracker
 
 
 def _request(config: DAFConfig) -> Request:
@@ -112,10 +130,13 @@ def _check_in_worker(pool: Executor, config: DAFConfig) -> list[Problem]:
     while True:
         pool.submit(CheckJob(config), time_limit_s=LONGEST_CHECK_S)
         event = pool.next_event()
+        while isinstance(event, JobMessage):
+            say(event.message)
+            event = pool.next_event()
         if isinstance(event, JobDone):
             problems: list[Problem] = event.result
             return problems
-        assert isinstance(event, JobFailed), "a check sends no messages"
+        assert isinstance(event, JobFailed), "it has ended"
         if not retries.allows(event, attempt):
             raise DAFError(f"the environment could not be checked:\n{event.traceback}")
         attempt = retries.next_attempt(event, attempt)
@@ -135,6 +156,9 @@ def _work(
     # Any other task says nothing while it runs.
     limit_s = request.config.sweep.silence_s if find_task(request.config.task).scored_by_sweeps else None
     with live_view() as show:
+        status = read_status(stored)
+        if status.finished:
+            show(status, {}, f"reading {counted(status.finished, 'finished trial')}")
         with executor(stored) if executor else nullcontext(pool) as runs_trials:
             # A launcher's jobs end by the launcher's own limits.
             run_trials(stored, request, runs_trials, show, None if executor else limit_s)
@@ -145,8 +169,12 @@ def _work(
         return confirm(stored, request, run_confirmation)
 
 
-def _interrupted(stored: StoredStudy) -> DAFInterruptedError:
-    status = read_status(stored)
+def interrupted(status: SweepStatus, confirm: str) -> DAFInterruptedError:
+    """What was done, and what remains."""
+    left = status.n_trials - status.finished
+    ending = "the tables and plots" if confirm == "off" else "the confirmation of the best on fresh seeds"
+    rest = f"{counted(left, 'trial')} and {ending}" if left > 0 else ending
     return DAFInterruptedError(
-        f"Interrupted: {status.finished} of {status.n_trials} trials are done. The same command goes on with the rest."
+        f"Interrupted: {status.finished} of {status.n_trials} trials are done. What remains: {rest}."
+        " The same command goes on with that."
     )

@@ -1,6 +1,7 @@
 """What a person sees of a running sweep: a live table in a terminal, a line for each finished trial elsewhere."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Show = Callable[[SweepStatus, Mapping[str, str], str], None]
 
 MOST_EVENTS = 8
+#: Seconds without an event after which a line says what runs.
+SECONDS_BETWEEN_LINES = 20.0
 
 
 @contextmanager
@@ -24,7 +27,7 @@ def live_view() -> Iterator[Show]:
     """Shows a sweep on standard error until the block ends."""
     console = Console(file=redacted(sys.stderr))
     if not console.is_terminal:
-        yield lambda status, running, event: _print(console, status, event)
+        yield _lines(console)
         return
     from rich.live import Live
 
@@ -38,9 +41,18 @@ def live_view() -> Iterator[Show]:
         yield show
 
 
-def _print(console: Console, status: SweepStatus, event: str) -> None:
-    if event:
-        console.print(f"{event} | {status}", highlight=False, soft_wrap=True, markup=False, emoji=False)
+def _lines(console: Console) -> Show:
+    """A line for every event, and one about what runs where there is none for a while."""
+    last = time.monotonic()
+
+    def show(status: SweepStatus, running: Mapping[str, str], event: str) -> None:
+        nonlocal last
+        if event or time.monotonic() - last > SECONDS_BETWEEN_LINES:
+            last = time.monotonic()
+            what = event or f"running: {'; '.join(f'{name} {word}'.rstrip() for name, word in running.items())}"
+            console.print(f"{what} | {status}", highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+    return show
 
 
 def _table(status: SweepStatus, running: Mapping[str, str], events: list[str]) -> "Table":

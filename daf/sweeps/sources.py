@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from daf.errors import DAFConfigError, DAFError
+from daf.execution.progress import time_left
 from daf.redaction import redactor
 from daf.sweeps.jobs import Intermediate, TrialJob, TrialOutcome
 from daf.sweeps.mlflow_runs import end_run, last_line, with_run
 from daf.sweeps.request import SweepRequest
 from daf.sweeps.space import trial_name
-from daf.sweeps.status import values_text
+from daf.sweeps.status import time_text, values_text
 from daf.sweeps.study import RunningTrial, StoredStudy
 
 
@@ -159,7 +160,7 @@ class ExtraJobs:
         self.failures: list[str] = []
         self._jobs = jobs
         self._waiting = iter(range(len(jobs)))
-        self._ended = 0
+        self._ended, self._begun = 0, time.monotonic()
         self._on_done = on_done
         self._request = request
         self._notify = notify
@@ -195,4 +196,6 @@ class ExtraJobs:
 
     def _end(self, subject: int) -> None:
         self._ended += 1
-        self._notify(f"{self._ended} of {len(self._jobs)}: {self._jobs[subject].name}")
+        left = time_left(time.monotonic() - self._begun, self._ended, len(self._jobs))
+        remaining = f", {time_text(left)} left" if left else ""
+        self._notify(f"{self._ended} of {len(self._jobs)}{remaining}: {self._jobs[subject].name}")

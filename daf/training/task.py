@@ -12,7 +12,7 @@ from daf.config.schemas import DAFConfig
 from daf.config.sections import OF_TRIALS
 from daf.errors import DAFInterruptedError
 from daf.execution.interrupts import interrupt_deferred
-from daf.execution.progress import progress, say
+from daf.execution.progress import counted, progress, say
 from daf.records import EpochReport, TrainingOutcome
 from daf.results import ResultTable, TaskResult
 from daf.tasks import Task
@@ -58,7 +58,7 @@ def daf_train(
     tracker.set_tags({FOLDER_TAG: Path(plan.checkpoint_dir).absolute()})
     curve: list[tuple[int, float]] = []
     with progress("training", plan.num_steps) as advance:
-        say(f"building {config.training.num_envs} environments")
+        say(f"building {counted(config.training.num_envs, 'environment')}")
 
         def after_epoch(report: EpochReport) -> None:
             tracker.log_metrics(report.metrics, step=report.agent_steps)
