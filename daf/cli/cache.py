@@ -29,10 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _show(summary: CacheSummary) -> None:
     from rich.console import Console
 
-    console = Console()
-    console.print(
-        f"{summary.directory}: {summary.entries:,} episodes, {summary.bytes / 2**20:.1f} MiB", highlight=False
-    )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{summary.directory}: {summary.entries:,} episodes, {summary.bytes / 2**20:,.1f} MiB")
     if summary.damaged:
         console.print(f"{summary.damaged:,} files are damaged or of another version; their episodes are played again.")
     for title, counts in (("mission", summary.by_mission), ("policy", summary.by_policy)):

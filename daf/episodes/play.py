@@ -15,13 +15,13 @@ from daf.bridge.policies import brings_code, is_cogames_own
 from daf.episodes.cache import EpisodeCache, default_cache_dir
 from daf.episodes.limits import DEFAULT_LIMITS, Limits, agent_steps
 from daf.episodes.outcomes import EpisodeFailure, OnEpisode, Outcome
-from daf.episodes.worker import LANES, Chunk, Episode, Finished
+from daf.episodes.worker import LANES, Chunk, Episode, Finished, Stepped
 from daf.errors import DAFConfigError, Problem
 from daf.execution.executor import Event, Executor, JobDone, JobFailed, JobMessage
 from daf.execution.in_process import InProcessExecutor
 from daf.execution.loading import lives_only_here
 from daf.execution.processes import ProcessExecutor, is_worker
-from daf.execution.progress import counted, say
+from daf.execution.progress import counted, moved, say
 from daf.execution.retries import Retries
 from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 
@@ -111,6 +111,8 @@ class _Evaluation:
         self._finished: set[str] = set()
         self._hung: set[str] = set()
         self._on_episode = on_episode
+        self._cached = 0
+        self._stepped: dict[int, float] = {}
         self._warned = False
 
     def missing(self) -> list[Episode]:
@@ -122,10 +124,16 @@ class _Evaluation:
 
     def settle(self, index: int, outcome: Outcome, *, from_cache: bool = False) -> None:
         self._outcomes[index] = outcome
+        self._cached += from_cache
         if isinstance(outcome, EpisodeRecord):
             self._finished.add(_kind(self._plans[index]))
         if self._on_episode:
             self._on_episode(outcome, from_cache)
+
+    def advance(self, job_id: int, episodes: float) -> None:
+        """Takes note of how far a job is, and shows it: episodes that are played side by side end together."""
+        self._stepped[job_id] = episodes
+        moved(self._cached + sum(self._stepped.values()))
 
     def receive(self, finished: Finished) -> None:
         if finished.cache_problem and not self._warned:
@@ -373,7 +381,9 @@ class _Player:
         chunk = self._chunks.get(event.job_id)
         if chunk is None:  # the rest of a call that ended with an error
             return
-        if isinstance(event, JobMessage):
+        if isinstance(event, JobMessage) and isinstance(event.message, Stepped):
+            evaluation.advance(event.job_id, event.message.episodes)
+        elif isinstance(event, JobMessage):
             evaluation.receive(event.message)
         elif isinstance(event, JobFailed):
             for again in evaluation.fail(chunk, event):

@@ -2,13 +2,15 @@
 
 import importlib
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from daf.bridge.episode import play_official
 from daf.bridge.imports import contained
+from daf.bridge.missions import max_steps
 from daf.bridge.policies import full_class_path, registered_policies
 from daf.bridge.reads import watched, watching
 from daf.episodes.cache import EpisodeCache
@@ -18,6 +20,10 @@ from daf.records import EpisodePlan, EpisodeRecord
 # A batched job plays this many episodes side by side, and holds a few times as many: enough to keep the lanes full,
 # few enough that a dying worker costs little.
 LANES = 16
+SECONDS_BETWEEN_REPORTS = 1.0
+
+#: Sends something to whoever waits for a job.
+Report = Callable[[object], None]
 
 
 Episode = tuple[int, EpisodePlan]
@@ -52,6 +58,13 @@ class Finished:
     cache_problem: str | None
 
 
+@dataclass(frozen=True)
+class Stepped:
+    """How far a chunk is, in episodes, finished ones included: episodes that are played side by side end together."""
+
+    episodes: float
+
+
 def warm_up() -> None:
     """Imports everything that playing an episode needs; a new worker does it before its first job."""
     import torch
@@ -64,8 +77,11 @@ def warm_up() -> None:
 
 
 def work(payload: Chunk | EpisodePlan, context: JobContext) -> Iterator[Finished] | str | None:
-    """What an executor runs: plays a chunk, yielding every episode as it ends, or says why a plan cannot be batched."""
-    return why_not_batched(payload) if isinstance(payload, EpisodePlan) else play_chunk(payload)
+    """What an executor runs: plays a chunk, yielding every episode as it ends, or says why a plan cannot be batched.
+
+    How far a chunk is, is reported now and then.
+    """
+    return why_not_batched(payload) if isinstance(payload, EpisodePlan) else play_chunk(payload, context.report)
 
 
 def why_not_batched(plan: EpisodePlan) -> str | None:
@@ -79,11 +95,11 @@ def why_not_batched(plan: EpisodePlan) -> str | None:
         return f"it cannot be loaded: {error}"
 
 
-def play_chunk(chunk: Chunk) -> Iterator[Finished]:
+def play_chunk(chunk: Chunk, report: Report) -> Iterator[Finished]:
     """Plays a chunk; a record is in the cache before it is yielded."""
     cache = EpisodeCache(chunk.cache_dir) if chunk.cache_dir else None
     plans = dict(chunk.episodes)
-    played = _play_batched(chunk) if chunk.backend == "batched" else _play_official(chunk)
+    played = _play_batched(chunk, report) if chunk.backend == "batched" else _play_official(chunk)
     for (index, record), reads in watched(_undisturbed(played), _class_paths(plans.values())):
         problem = None
         if cache:
@@ -126,12 +142,27 @@ def _play_official(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
         yield index, play_official(plan)
 
 
-def _play_batched(chunk: Chunk) -> Iterator[tuple[int, EpisodeRecord]]:
+def _play_batched(chunk: Chunk, report: Report) -> Iterator[tuple[int, EpisodeRecord]]:
     from daf.bridge.batched import play_batched
 
     # They are finished in any order. Within a chunk, equal seed and assignments mean an equal episode.
     indices: dict[tuple[int, tuple[int, ...]], list[int]] = {}
     for index, plan in chunk.episodes:
         indices.setdefault((plan.seed, plan.assignments), []).append(index)
-    for record in play_batched([plan for _, plan in chunk.episodes], lanes=LANES):
+    plans = [plan for _, plan in chunk.episodes]
+    for record in play_batched(plans, lanes=LANES, on_step=_steps(max_steps(plans[0].mission), report)):
         yield indices[record.seed, record.assignments].pop(), record
+
+
+def _steps(of_episode: int, report: Report) -> Callable[[int], None]:
+    """Counts steps, and reports now and then how many episodes they are worth."""
+    steps, last = 0, time.monotonic()
+
+    def on_step(playing: int) -> None:
+        nonlocal steps, last
+        steps += playing
+        if time.monotonic() - last > SECONDS_BETWEEN_REPORTS:
+            last = time.monotonic()
+            report(Stepped(steps / of_episode))
+
+    return on_step

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -42,6 +42,7 @@ class _Display:
     say: Say
     pause: Callable[[], object]
     resume: Callable[[], object]
+    move: Callable[[float], None] = lambda done: None
 
 
 #: The displays that are open, the innermost last. Worker processes have none, so nothing is said there.
@@ -52,6 +53,12 @@ def say(what: str) -> None:
     """Says, in the innermost display that is open, what is being done now; without one nothing is said."""
     if _open:
         _open[-1].say(redactor().text(what))
+
+
+def moved(done: float) -> None:
+    """Shows, in the innermost display that is open, that at least so much is done; it never goes back."""
+    if _open:
+        _open[-1].move(done)
 
 
 @contextmanager
@@ -70,6 +77,13 @@ def working(on: str) -> Iterator[None]:
 
 
 @contextmanager
+def telling(report: Say) -> Iterator[None]:
+    """Hands on what is said until the block ends: from a worker to whoever waits for its job."""
+    with _opened(_Display(report, lambda: None, lambda: None)):
+        yield
+
+
+@contextmanager
 def progress(label: str, total: float) -> Iterator[Advance]:
     """Shows on standard error, until the block ends, how much of some work is done and how long the rest may take."""
     with _alone() as console:
@@ -77,8 +91,15 @@ def progress(label: str, total: float) -> Iterator[Advance]:
             with _bar(console, label, total) as advance:
                 yield advance
             return
-        with _watch(console, f"{label}: 0/{total:,.0f}") as watch, _opened(_watching(watch, label)):
-            yield _lines(watch, label, total)
+        with _watch(console, f"{label}: 0/{total:,.0f}") as watch:
+            advance, move = _forwards(_lines(watch, label, total))
+            with _opened(replace(_watching(watch, label), move=move)):
+                yield advance
+
+
+def counted(count: int, what: str) -> str:
+    """Such as "1 worker" and "1,024 workers"."""
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def counted(count: int, what: str) -> str:
@@ -170,6 +191,22 @@ def _watch(console: Console, what: str) -> Iterator[_Watch]:
         watch.end()
 
 
+def _forwards(show: Advance) -> tuple[Advance, Callable[[float], None]]:
+    """What advances a display, and what moves it on under the same note; it never goes back."""
+    most, last_note = 0.0, ""
+
+    def advance(done: float, note: str) -> None:
+        nonlocal most, last_note
+        most, last_note = max(most, done), note
+        show(most, note)
+
+    def move(done: float) -> None:
+        if done > most:
+            advance(done, last_note)
+
+    return advance, move
+
+
 def _lines(watch: _Watch, label: str, total: float) -> Advance:
     begun, last = time.monotonic(), 0.0
 
@@ -178,7 +215,7 @@ def _lines(watch: _Watch, label: str, total: float) -> Advance:
         now, done = time.monotonic(), min(done, total)
         left = time_left(now - begun, done, total) if done < total else None
         remaining = "" if left is None else f", {_clock(left)} left"
-        line = f"{label}: {done:,.0f}/{total:,.0f}{remaining} {note}".rstrip()
+        line = f"{label}: {int(done):,}/{total:,.0f}{remaining} {note}".rstrip()
         if now - last < SECONDS_BETWEEN_LINES and done < total:
             watch.now(line)
             return
@@ -193,10 +230,11 @@ def _bar(console: Console, label: str, total: float) -> Iterator[Advance]:
     with _Bars(console=console, redirect_stdout=sys.stdout.isatty()) as bars:
         task = bars.add_task(label, total=total, note="")
 
-        def advance(done: float, note: str) -> None:
+        def show(done: float, note: str) -> None:
             bars.update(task, completed=min(done, total), note=note)
 
-        with _opened(_Display(lambda what: bars.update(task, note=what), bars.stop, bars.start)):
+        advance, move = _forwards(show)
+        with _opened(_Display(lambda what: bars.update(task, note=what), bars.stop, bars.start, move)):
             yield advance
 
 
@@ -212,7 +250,7 @@ def _bar_lines(task: Task, width: int) -> Iterator[RenderableType]:
     total, elapsed = task.total or 0.0, task.finished_time or task.elapsed or 0.0
     left = 0.0 if task.finished else time_left(elapsed, task.completed, total)
     times = f"{_clock(elapsed)} < {'-:--:--' if left is None else _clock(left)}"
-    words = [task.description, f"{task.completed:,.0f}/{total:,.0f}", times]
+    words = [task.description, f"{int(task.completed):,}/{total:,.0f}", times]
     note = str(task.fields["note"])
     room = width - sum(map(len, words)) - len(words)
     beside = room - len(note) - 1 >= NARROWEST_BAR

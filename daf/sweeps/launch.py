@@ -7,9 +7,9 @@ from pathlib import Path
 
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
-from daf.execution.executor import Executor, JobDone, JobFailed
+from daf.execution.executor import Executor, JobDone, JobFailed, JobMessage
 from daf.execution.processes import ProcessExecutor
-from daf.execution.progress import counted, working
+from daf.execution.progress import counted, say, working
 from daf.execution.retries import Retries
 from daf.records import digest
 from daf.redaction import redactor
@@ -67,7 +67,8 @@ def daf_launch_sweep(
     workers = min(config.sweep.n_jobs, len(os.sched_getaffinity(0))) if executor else config.sweep.n_jobs
     # They import what they need while this process does the same, and checks and opens everything.
     with ProcessExecutor(WORK, workers, initializer=initializer(config)) as pool:
-        with working(f"starting {counted(workers, 'worker')}, checking the environment"):
+        with working("checking the sweep"):
+            say(f"starting {counted(workers, 'worker')}")
             warm_up_tracking()
             space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
         output_dir = Path(config.output_dir).absolute()
@@ -134,10 +135,13 @@ def _check_in_worker(pool: Executor, config: DAFConfig) -> list[Problem]:
     while True:
         pool.submit(CheckJob(config), time_limit_s=LONGEST_CHECK_S)
         event = pool.next_event()
+        while isinstance(event, JobMessage):
+            say(event.message)
+            event = pool.next_event()
         if isinstance(event, JobDone):
             problems: list[Problem] = event.result
             return problems
-        assert isinstance(event, JobFailed), "a check sends no messages"
+        assert isinstance(event, JobFailed), "it has ended"
         if not retries.allows(event, attempt):
             raise DAFError(f"the environment could not be checked:\n{event.traceback}")
         attempt = retries.next_attempt(event, attempt)

@@ -9,6 +9,7 @@ from daf.environment_checks import daf_check_environment
 from daf.episodes import worker as episodes_worker
 from daf.errors import Problem
 from daf.execution.executor import JobContext
+from daf.execution.progress import telling
 from daf.sweeps.draw import draw
 from daf.sweeps.jobs import CheckJob, PlotJob, TrialJob, TrialOutcome
 from daf.sweeps.run_trial import run_trial
@@ -48,5 +49,6 @@ def work(job: TrialJob | CheckJob | PlotJob, context: JobContext) -> TrialOutcom
         draw(job, context)
         return None
     if isinstance(job, CheckJob):
-        return list(daf_check_environment(job.config).errors)
+        with telling(context.report):
+            return list(daf_check_environment(job.config).errors)
     return run_trial(job, context)

@@ -106,6 +106,14 @@ def trouble(what: str, folder: Path) -> EpisodePlan:
     return plan("daf_test_trouble.Trouble", what=what, folder=str(folder))
 
 
+def test_episodes_that_end_together_say_meanwhile_how_far_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+    monkeypatch.setattr("daf.episodes.worker.SECONDS_BETWEEN_REPORTS", -1.0)
+    monkeypatch.setattr("daf.episodes.play.moved", told.append)
+    daf_play_episodes([plan("noop", seed) for seed in range(2)], backend="batched")
+    assert told == pytest.approx([step * 2 / 20 for step in range(1, 21)])
+
+
 def timeless(outcomes: list[Outcome]) -> list[EpisodeRecord]:
     """Records that can be compared; fails where one is a failure."""
     records = [outcome for outcome in outcomes if isinstance(outcome, EpisodeRecord)]

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from daf.execution import progress as module
-from daf.execution.progress import progress, say, time_left, working
+from daf.execution.progress import moved, progress, say, time_left, working
 
 NAMES = "[/models/best.pt] [type=value_error] :warning:"
 
@@ -63,6 +63,19 @@ def test_no_number_of_the_bar_is_cut(width: int) -> None:
 def test_the_time_left_is_known_from_the_first_report_on() -> None:
     assert time_left(10, 1, 10) == 90
     assert time_left(10, 0, 10) is None
+
+
+@pytest.mark.usefixtures("seconds")
+def test_work_that_ends_all_at_once_moves_on_meanwhile(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("evaluating", 16) as advance:
+        moved(1.6)
+        for _ in range(9):
+            moved(1.2)  # never back
+        advance(16, "lstm")
+    moved(99)
+    first, last = capsys.readouterr().err.splitlines()
+    assert first == "evaluating: 1/16, 0:00:09 left"
+    assert last == "evaluating: 16/16 lstm"
 
 
 def test_long_work_says_what_it_does_and_short_work_is_silent(

@@ -8,7 +8,7 @@ for the rare draw that falls between two roundings of one probability.
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from daf.bridge.batched.game_stats import likely_game_stats
 from daf.bridge.batched.lockstep import play_group
@@ -39,10 +39,15 @@ def why_not_batched(plan: EpisodePlan) -> str | None:
     return None
 
 
-def play_batched(plans: Sequence[EpisodePlan], lanes: int = 16) -> Iterator[EpisodeRecord]:
+def play_batched(
+    plans: Sequence[EpisodePlan], lanes: int = 16, on_step: Callable[[int], None] = lambda playing: None
+) -> Iterator[EpisodeRecord]:
     """Plays plans, up to `lanes` of them at the same time.
 
     Actions cannot time out here: `EpisodePlan.max_action_time_ms` is not used.
+
+    Args:
+        on_step: called after every step with the number of episodes that took it.
 
     Returns:
         Records in the order in which the episodes end. Their wall time is a share of the time that they took together.
@@ -56,10 +61,10 @@ def play_batched(plans: Sequence[EpisodePlan], lanes: int = 16) -> Iterator[Epis
         check_assignments(plan, prepare_mission(plan.mission).config.game.num_agents)
         if reason := why_not_batched(plan):
             raise ValueError(f"the batched backend cannot play this plan: {reason}")
-    return _play(plans, lanes)
+    return _play(plans, lanes, on_step)
 
 
-def _play(plans: Sequence[EpisodePlan], lanes: int) -> Iterator[EpisodeRecord]:
+def _play(plans: Sequence[EpisodePlan], lanes: int, on_step: Callable[[int], None]) -> Iterator[EpisodeRecord]:
     groups: defaultdict[str, list[EpisodePlan]] = defaultdict(list)
     for plan in plans:
         groups[_group_key(plan)].append(plan)
@@ -68,7 +73,7 @@ def _play(plans: Sequence[EpisodePlan], lanes: int) -> Iterator[EpisodeRecord]:
         mission = group[0].mission
         if mission not in likely:
             likely[mission] = likely_game_stats(prepare_mission(mission).config)
-        yield from play_group(group, lanes, likely[mission])
+        yield from play_group(group, lanes, likely[mission], on_step)
 
 
 def _group_key(plan: EpisodePlan) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -144,11 +144,17 @@ def _simulate(plan: EpisodePlan, prepared: PreparedMission, handler: "InMemoryRe
     return simulator.new_simulation(prepared.config_for(plan.seed), plan.seed)
 
 
-def play_group(plans: Sequence[EpisodePlan], lanes: int, likely_stats: set[str]) -> Iterator[EpisodeRecord]:
+def play_group(
+    plans: Sequence[EpisodePlan],
+    lanes: int,
+    likely_stats: set[str],
+    on_step: Callable[[int], None] = lambda playing: None,
+) -> Iterator[EpisodeRecord]:
     """Plays plans that differ in nothing but seed, order of assignments and replay folder.
 
     Args:
         likely_stats: game stats to sample at every step; those that turn out to be missing are added.
+        on_step: called after every step with the number of episodes that took it.
 
     Yields:
         Records, in the order in which the episodes end.
@@ -163,6 +169,7 @@ def play_group(plans: Sequence[EpisodePlan], lanes: int, likely_stats: set[str])
                 slot = free.pop()
                 playing[slot] = Lane(slot, waiting.popleft(), team, likely_stats)
         _step_all(list(playing.values()), team)
+        on_step(len(playing))
         for lane in [lane for lane in playing.values() if lane.is_done()]:
             free.append(lane.slot)
             del playing[lane.slot]
