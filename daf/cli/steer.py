@@ -23,7 +23,7 @@ def stop(arguments: Sequence[str] | None = None) -> None:
     """Stops a sweep or one of its trials. Ends the process with the exit code."""
     parser = _parser("daf sweep-stop", STOP)
     parser.add_argument("--trial", type=int, metavar="N", help="stop this trial only")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
 
     def act() -> None:
         from daf.config import daf_load_config
@@ -37,7 +37,7 @@ def stop(arguments: Sequence[str] | None = None) -> None:
 
 def enqueue(arguments: Sequence[str] | None = None) -> None:
     """Enqueues a point. Ends the process with the exit code."""
-    options = _parser("daf sweep-enqueue", ENQUEUE).parse_args(arguments)
+    options = _parser("daf sweep-enqueue", ENQUEUE).parse_intermixed_args(arguments)
 
     def act() -> None:
         from daf.config import daf_load_config

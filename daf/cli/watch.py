@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--terminal", action="store_true", help="show it here, and no page")
     parser.add_argument("--once", action="store_true", help="with --terminal: show it once, and end")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys of DAF's config")
-    options = parser.parse_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
     if options.once and not options.terminal:
         parser.error("--once goes with --terminal")
 

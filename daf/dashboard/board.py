@@ -94,13 +94,13 @@ class Board:
         }
 
     def _build(self) -> dict[str, Item]:
-        """Everything that is shown: what is filed under a pipeline or multirun is shown with it once it has ended."""
+        """Everything that is shown: what is filed under another run is shown with that, once it has ended."""
         budget = CURVES_AT_ONCE
         items: dict[str, Item] = {}
         runs = self.store.runs
         newest_first = sorted(runs.values(), key=lambda run: (not run.is_running, -(run.ended_ms or run.started_ms)))
         for run in newest_first:
-            if run.parent in runs and not run.is_running:
+            if run.parent in runs and (not run.is_running or state_of(run) == "lost"):
                 continue
             metric = main_metric(run)
             affordable = self.store.knows_curve(run, metric) or run.is_running or budget > 0
@@ -248,8 +248,10 @@ def workers(items: Iterable[Item]) -> list[dict[str, Any]]:
 
 def _process(run: SeenRun) -> dict[str, Any] | None:
     process = run.process
+    if process is None:
+        return None
     # The machine's name has parts that tell containers apart, which nobody reads.
-    return process and {"host": process.machine.partition(" ")[0], "pid": process.pid}
+    return {"host": process.machine.partition(" ")[0], "pid": process.pid}
 
 
 def _stage(run: SeenRun) -> dict[str, Any]:

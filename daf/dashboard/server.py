@@ -132,8 +132,8 @@ class _Page:
         return _tagged(request, detail)
 
     def compare(self, request: Request) -> Response:
-        runs = [self._found(request, each) for each in ("one", "other")]
-        return _tagged(request, self._board.comparison(*runs, request.query_params.get("metric", "")))
+        one, other = (self._found(request, each) for each in ("one", "other"))
+        return _tagged(request, self._board.comparison(one, other, request.query_params.get("metric", "")))
 
     def _found(self, request: Request, name: str) -> SeenRun:
         run_id = request.path_params[name]

@@ -102,11 +102,6 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
-def counted(count: int, what: str) -> str:
-    """Such as "1 worker" and "1,024 workers"."""
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
-
-
 def time_left(seconds: float, done: float, total: float) -> float | None:
     """What is left takes as long as what is done; None while nothing is known."""
     return seconds / done * (total - done) if done > 0 and seconds > 0 else None

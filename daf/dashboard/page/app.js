@@ -4,7 +4,7 @@
 
 const EVERY_MS = 2000;
 const MARKS = { running: "●", finished: "✓", complete: "✓", ok: "✓", failed: "✕", killed: "■", stopped: "■", pruned: "✂",
-  lost: "?", silent: "…", waiting: "○", skipped: "–", warning: "!" };
+  lost: "?", silent: "…", waiting: "○", skipped: "→", warning: "!" };
 const token = document.querySelector('meta[name="daf-token"]').content;
 const $ = (selector, root = document) => root.querySelector(selector);
 const board = { version: "", items: new Map(), going: [], ended: [], workers: [], store: "", problem: "" };
@@ -156,7 +156,7 @@ function good(item) {
 
 function row(item) {
   const href = `#/${item.kind === "sweep" ? "sweep" : "run"}/${item.id}`;
-  const about = [item.kind === "run" ? "" : item.kind, item.task, item.mission, item.experiment].filter(Boolean).join(" · ");
+  const about = [["run", "sweep", item.task].includes(item.kind) ? "" : item.kind, item.task, item.mission, item.experiment].filter(Boolean).join(" · ");
   const pick = make("input", { type: "checkbox", class: "pick", "aria-label": `Pick ${item.name} to compare`,
     onchange: (event) => togglePick(item.id, event.target) });
   pick.checked = picked.has(item.id);
@@ -221,7 +221,7 @@ function workersList() {
     make("div", { class: "row" }, make("span", { class: "pick" }), state(worker.state === "silent" ? "silent" : worker.state),
       make("div", { class: "what" }, `${worker.host} · process ${worker.pid}`),
       make("div", { class: "curve" }), make("div", { class: "far small" }, ...links(worker.runs)),
-      make("div", { class: "good value small" }, `heard ${ago(worker.heard_ms)}`)))));
+      make("div", { class: "good right small" }, `heard ${ago(worker.heard_ms)}`)))));
 }
 
 function links(runs) {
@@ -243,7 +243,7 @@ function draw() {
   workersList();
   const day = ended.filter((item) => Date.now() - item.ended_ms < 86400000);
   const bad = day.filter((item) => item.state === "failed" || item.state === "lost").length;
-  $("#summary").textContent = `${going.length} running · ${day.length} ended today${bad ? `, ${bad} of them badly` : ""} · ${board.store}`;
+  $("#summary").textContent = `${going.length} running · ${day.length} ended today${bad ? `, ${bad} of them failed or lost` : ""} · ${board.store}`;
   document.title = going.length ? `(${going.length}) DAF` : "DAF";
   $("#problem").hidden = !board.problem;
   $("#problem").textContent = board.problem;
@@ -318,8 +318,8 @@ function top(title, about) {
     make("a", { class: "button", href: "#/", "aria-label": "Close the details" }, "Close"));
 }
 
-function table(head, lines) {
-  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": head.join(", ") }, make("table", {},
+function table(head, lines, kind = "pairs") {
+  return make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": head.join(", ") }, make("table", { class: kind },
     make("thead", {}, make("tr", {}, ...head.map((name) => make("th", { scope: "col" }, name)))),
     make("tbody", {}, ...lines.map((line) => make("tr", {}, ...line.map((cell, index) =>
       make("td", { class: typeof cell === "number" ? "number" : index === 0 ? "key" : "" },
@@ -383,7 +383,7 @@ function trialTable(id, sweep) {
     return [String(trial.number), make("span", {}, name, notes.length ? make("div", { class: "small" }, notes.join(", ")) : ""),
       state(trial.stop_asked && trial.state === "running" ? "stopping" : trial.state), value, stop];
   });
-  return table(["trial", "what varied", "state", "objective", ""], lines);
+  return table(["trial", "what varied", "state", "objective", ""], lines, "trials-table");
 }
 
 function pointForm(id, space) {
