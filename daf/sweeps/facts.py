@@ -76,6 +76,8 @@ class StudyFacts(_Facts):
         parent_run_id: the MLflow run that its trials are filed under.
         verdict: what the confirmation found.
         confirmed_best: number of the trial with the best confirmed mean.
+        confirmation: the confirmation's table, its headings first.
+        command: what was typed, without secrets, and goes on with the study.
         heartbeats: owner of trials to its last heartbeat, in seconds since the epoch; in order of their beginnings.
     """
 
@@ -85,6 +87,8 @@ class StudyFacts(_Facts):
     parent_run_id: str | None = None
     verdict: str | None = None
     confirmed_best: int | None = None
+    confirmation: tuple[tuple[str, ...], ...] = ()
+    command: str | None = None
     heartbeats: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

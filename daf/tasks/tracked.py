@@ -10,6 +10,7 @@ from daf.config.references import CHECKPOINTS
 from daf.config.schemas import DAFConfig
 from daf.files import is_there
 from daf.results import TaskResult
+from daf.tasks.description import describe
 from daf.tasks.find import find_task, run_task
 from daf.tracking import Tracker, log_provenance, open_tidied
 from daf.tracking.output_folder import Claim, claimed, single_request
@@ -57,6 +58,7 @@ def run_tracked(
         for table in result.tables:
             tracker.log_text(table.to_csv(), f"tables/{_file_name(table.title)}.csv")
         tracker.log_text("\n".join(table.to_markdown() for table in result.tables), "summary.md")
+        describe(tracker, result, overrides)
         if isinstance(result.objective, float):
             tracker.log_metrics({"objective": result.objective})
     return result, tracker.run_id

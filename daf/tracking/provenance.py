@@ -1,11 +1,14 @@
 """Where a result came from: code, packages, machine."""
 
+import contextlib
+import getpass
 import importlib.metadata
 import math
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,12 +105,21 @@ def log_provenance(tracker: Tracker, config: "DAFConfig", overrides: Sequence[st
     tags = {f"version.{name}": version for name, version in package_versions().items()}
     tags |= {f"hardware.{name}": fact for name, fact in hardware().items()}
     tags |= {"daf.task": config.task.name, "daf.output_dir": str(tracker.output_dir), "daf.seed": str(config.seed)}
+    tags |= _source()
     state = git_state(Path.cwd())
     if state:
         commit, diff = state
         tags |= {"mlflow.source.git.commit": commit, "git.dirty": str(bool(diff)).lower()}
         tracker.log_text(diff, "uncommitted.diff")
     tracker.set_tags(tags)
+
+
+def _source() -> dict[str, str]:
+    """Who began the run and with which program, under the names that MLflow's UI shows."""
+    tags = {"mlflow.source.name": Path(sys.argv[0]).name or "python", "mlflow.source.type": "LOCAL"}
+    with contextlib.suppress(KeyError, OSError):  # a user without a name, as in some containers
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
