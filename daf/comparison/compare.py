@@ -12,6 +12,7 @@ from daf.comparison.early_stopping import with_sequential_decisions
 from daf.comparison.metric_advice import flat_metric
 from daf.comparison.paired import incomplete_notes, paired_scores, score_range
 from daf.comparison.publish import daf_publish_comparison
+from daf.comparison.setup import report_setup
 from daf.comparison.winners import packing_command, standing_facts
 from daf.config.commands import OF_COMPARISON, command_for
 from daf.config.missions import mission_specs
@@ -28,8 +29,9 @@ from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker
 from daf.visualization.comparison_files import ComparisonReport
 from daf.visualization.comparison_tables import pairs_table, summary_table
-from daf.visualization.findings import ComparisonFindings
+from daf.visualization.findings import ComparisonFindings, ReportSetup
 from daf.visualization.groups import SHARED_LETTERS, policy_groups
+from daf.visualization.replays.recording import daf_record_replays
 from daf.visualization.text import known_direction
 from daf.visualization.verdict import verdict
 
@@ -82,13 +84,29 @@ def daf_compare_policies(config: DAFConfig, tracker: Tracker) -> PolicyCompariso
     if config.comparison.trainings:
         return compare_trained(config, tracker)
     played = play_policies(config, tracker, "comparison")
-    result = conclude(config.comparison, played, tracker)
+    result = conclude(config.comparison, played, tracker, _setup(config, played, tracker))
     return replace(result, next=_next(config, result.facts.get("winner")))
 
 
-def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> PolicyComparisonResult:
-    """Everything after the last episode: statistics, verdict, tables, plots, report."""
-    findings = comparison_findings(options, played)
+def _setup(config: DAFConfig, played: Played, tracker: Tracker) -> ReportSetup:
+    """What the report says about this run; with `evaluation.replays` episodes are recorded for it."""
+    missions = mission_specs(config)
+    policies = unique_names([policy.spec() for policy in config.comparison.policies])
+    replays = (
+        daf_record_replays(config, played.records, policies, missions, tracker) if config.evaluation.replays else ()
+    )
+    return report_setup(config, tracker, missions, policies, played.records, replays)
+
+
+def conclude(
+    options: DAFComparisonConfig, played: Played, tracker: Tracker, setup: ReportSetup | None = None
+) -> PolicyComparisonResult:
+    """Everything after the last episode: statistics, verdict, tables, plots, report.
+
+    Args:
+        setup: where the episodes come from, for the report.
+    """
+    findings = replace(comparison_findings(options, played), setup=setup or ReportSetup())
     comparison, scores = findings.comparison, findings.scores
     report = daf_publish_comparison(findings, tracker)
     means = {policy: comparison.summary(policy).mean.value for policy in scores.policies}
@@ -96,7 +114,7 @@ def conclude(options: DAFComparisonConfig, played: Played, tracker: Tracker) -> 
     return PolicyComparisonResult(
         objective=comparison.summary(scores.policies[0]).mean.value,
         tables=(summary_table(comparison, scores.metric, findings.direction), pairs_table(comparison)),
-        notes=(*findings.notes, *([f"Report: {report.html}"] if report.html else [])),
+        notes=(*findings.notes, *_where(findings.setup, report)),
         failed=len(played.failures),
         facts={"verdict": findings.notes[0], **standing_facts(means, overall, findings.direction)},
         files={
@@ -119,6 +137,13 @@ def _next(config: DAFConfig, winner: str | None) -> str | None:
         return command_for(config, "power", OF_COMPARISON)
     specs = unique_names([policy.spec() for policy in config.comparison.policies])
     return packing_command(config, config.comparison.policies[[spec.name for spec in specs].index(winner)])
+
+
+def _where(setup: ReportSetup, report: ComparisonReport) -> Iterator[str]:
+    """Where the report and the replays can be seen."""
+    if report.html:
+        yield f"Report: {report.html}"
+    yield from (f"Replays: {(report.folder / link.href).resolve()}" for link in setup.replays)
 
 
 def comparison_findings(options: DAFComparisonConfig, played: Played) -> ComparisonFindings:

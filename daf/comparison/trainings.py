@@ -36,7 +36,7 @@ def _trained_policy(config: DAFConfig, policy: PolicySpec, seed: int, tracker: T
         config = config.model_copy(update={"output_dir": str(folder)})
         with Tracker(tracker.client, tracker.experiment_id, name, folder, parent_run_id=tracker.run_id) as run:
             log_provenance(run, config, overrides=())
-            daf_train(config, run)
+            daf_train(config, run, pictures=False)
         write_whole(finished, run.run_id)
     return replace(policy, name=name, weights=str(folder / CHECKPOINTS))
 

@@ -26,12 +26,12 @@ from daf.episodes.played import (
     timeout_notes,
 )
 from daf.errors import DAFError
-from daf.evaluation.recording import daf_record_replays
 from daf.records import EpisodeRecord, MissionSpec, PolicySpec
 from daf.results import ResultTable, TaskResult
 from daf.tasks import Task, played_policies
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization.evaluation_tables import episodes_csv, evaluation_table
+from daf.visualization.replays.recording import daf_record_replays
 
 if TYPE_CHECKING:
     from daf.statistics import Estimate

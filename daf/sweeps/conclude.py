@@ -44,7 +44,8 @@ def conclude(
         DAFError: no trial finished.
     """
     verdict, best = (confirmation.verdict, confirmation.best) if confirmation else (None, None)
-    stored.record(verdict=verdict, confirmed_best=best)
+    shown = (confirmation.table.columns, *confirmation.table.rows) if confirmation else ()
+    stored.record(verdict=verdict, confirmed_best=best, confirmation=shown)
     status = read_status(stored)
     if not status.complete:
         raise DAFError(f"no trial of {stored.name} finished: {status}. {_first_failure(stored.trials())}")
@@ -53,6 +54,7 @@ def conclude(
     objective = _objective(status, confirmation)
     figures = _figures(status, objective, confirmation)
     _log(request.tracker, status, tables, figures, confirmation)
+    _log_best_so_far(request.tracker, stored)
     # Last: whatever becomes of them, everything else is there.
     for path in attempt(request.tracker, "The plots", partial(draw_plots, request.output_dir / "plots")) or ():
         request.tracker.log_file(path, "plots")
@@ -122,12 +124,29 @@ def _log(
 ) -> None:
     if confirmation:
         tracker.log_text(confirmation_json(confirmation), "confirmation.json")
-    tracker.log_text("\n".join(table.to_markdown() for table in tables), "summary.md")
-    tracker.log_text(json.dumps(status.__dict__, indent=2, default=str), "status.json")
+    log_summary(tracker, status, tables)
     tracker.log_metrics(figures)
     tracker.set_tags({"daf.sweep.verdict": confirmation.verdict if confirmation else "not confirmed"})
     for table in tables:
         tracker.log_text(table.to_csv(), f"tables/{table.file_name}.csv")
+
+
+def log_summary(tracker: Tracker, status: SweepStatus, tables: Sequence[ResultTable]) -> None:
+    """Where the sweep stands, for people and for programs."""
+    tracker.log_text("\n".join(table.to_markdown() for table in tables), "summary.md")
+    tracker.log_text(json.dumps(status.__dict__, indent=2, default=str), "status.json")
+
+
+def _log_best_so_far(tracker: Tracker, stored: StoredStudy) -> None:
+    """The best objective up to each trial, over the trials' numbers."""
+    if len(stored.directions) > 1:
+        return
+    better = max if stored.directions == ("maximize",) else min
+    best: float | None = None
+    for trial in stored.ran():
+        if trial.values:
+            best = trial.values[0] if best is None else better(best, trial.values[0])
+            tracker.log_metrics({"best_so_far": best}, step=trial.number)
 
 
 def _objective(status: SweepStatus, confirmation: Confirmation | None) -> float | tuple[float, ...]:

@@ -46,7 +46,7 @@ def draw(job: PlotJob, context: JobContext) -> None:
     import matplotlib.figure  # noqa: F401 - where it is broken, the job fails with the reason, before the first plot
 
     study = load_stored(job.config)
-    for name, plot in sweep_plots(study, job.folder, job.config.objective.metric).items():
+    for name, plot in sweep_plots(study, job.folder, job.config).items():
         if name not in job.skip:
             context.report(name)
             if path := plot():

@@ -83,6 +83,8 @@ class StudyFacts(_Facts):
         verdict: what the confirmation found.
         confirmed_best: number of the trial with the best confirmed mean.
         stops: how often somebody asked that no more trials begin; who begins later is not meant by those before.
+        confirmation: the confirmation's table, its headings first.
+        command: what was typed, without secrets, and goes on with the study.
         heartbeats: owner of trials to its last heartbeat, in seconds since the epoch; in order of their beginnings.
     """
 
@@ -93,6 +95,8 @@ class StudyFacts(_Facts):
     verdict: str | None = None
     confirmed_best: int | None = None
     stops: int = 0
+    confirmation: tuple[tuple[str, ...], ...] = ()
+    command: str | None = None
     heartbeats: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod

@@ -1,10 +1,12 @@
 """A whole sweep: check, open or resume the study, run the trials, confirm the best, conclude."""
 
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 
+from daf.config.override_secrets import override_without_secrets
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, Problem
 from daf.execution.executor import Executor, JobDone, JobFailed, JobMessage
@@ -17,6 +19,7 @@ from daf.sweeps.checks import check_sweep, is_grid
 from daf.sweeps.composition import compose_onto
 from daf.sweeps.conclude import conclude
 from daf.sweeps.confirm import OnDone, confirm
+from daf.sweeps.cut_short import shown_if_cut_short
 from daf.sweeps.draw import draw_in_worker
 from daf.sweeps.engine import run_jobs, run_trials
 from daf.sweeps.identity import default_storage, study_name
@@ -81,11 +84,14 @@ def daf_launch_sweep(
         ):
             ending.tracker = tracker
             claim.is_of(tracker.run_id)
+            if overrides:
+                stored.record(command=_typed(overrides))
             if stored.facts.parent_run_id != tracker.run_id:
                 _describe(tracker, stored, overrides)
             request = SweepRequest(config, space, compose, output_dir, tracker, stored.seeds)
             try:
-                confirmation = _work(stored, request, pool, executor)
+                with shown_if_cut_short(stored, request):
+                    confirmation = _work(stored, request, pool, executor)
             except KeyboardInterrupt as error:
                 raise interrupted(read_status(stored), config.sweep.confirm) from error
             with working("writing tables and plots"):
@@ -153,6 +159,11 @@ def _describe(tracker: Tracker, stored: StoredStudy, overrides: Sequence[str]) -
     stored.record(parent_run_id=tracker.run_id)
     log_provenance(tracker, stored.config, overrides)
     tracker.set_tags({"daf.sweep": stored.name})
+
+
+def _typed(overrides: Sequence[str]) -> str:
+    """The command line that goes on with a study, without secrets."""
+    return f"python -m daf.run -m {shlex.join(map(override_without_secrets, overrides))}"
 
 
 def _work(

@@ -106,7 +106,7 @@ def _train(run: SeedRun) -> tuple[str, dict[str, float]]:
         run.progress.agent_steps = before + report.agent_steps
         reporter.after_epoch(report)
 
-    result = daf_train(run.config, run.tracker, on_epoch=on_epoch)
+    result = daf_train(run.config, run.tracker, on_epoch=on_epoch, pictures=False)
     return str(result.checkpoint_dir), {
         "train/reward": float("nan") if result.objective is None else float(result.objective),  # type: ignore[arg-type]
         "train/agent_steps": float(run.progress.agent_steps - before),

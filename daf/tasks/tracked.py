@@ -14,6 +14,7 @@ from daf.execution.progress import working
 from daf.files import is_there
 from daf.records import digest
 from daf.results import TaskResult
+from daf.tasks.description import describe
 from daf.tasks.find import find_task, run_task
 from daf.tasks.outcome import noted_as_it_ends
 from daf.tracking import Tracker, log_provenance, open_tidied
@@ -105,6 +106,7 @@ def run_tracked(
         with working(task.name):
             result = run_task(task, config, tracker)
         _log(result, tracker)
+        describe(tracker, result, overrides)
         result = _whole(result, tracker)
         ending.finish(result)
     return result, tracker.run_id

@@ -1,12 +1,15 @@
 """Where a result came from: code, packages, machine."""
 
+import contextlib
 import functools
+import getpass
 import importlib.metadata
 import math
 import platform
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,6 +107,7 @@ def log_provenance(tracker: Tracker, config: "DAFConfig", overrides: Sequence[st
     tags, diff = origin_tags()
     if diff is not None:
         tracker.log_text(diff, "uncommitted.diff")
+    tags |= _source()
     tags |= {"daf.task": config.task.name, "daf.output_dir": str(tracker.output_dir), "daf.seed": str(config.seed)}
     tracker.set_tags(tags)
 
@@ -117,6 +121,14 @@ def origin_tags() -> tuple[dict[str, str], str | None]:
         return tags, None
     commit, diff = state
     return {**tags, "mlflow.source.git.commit": commit, "git.dirty": str(bool(diff)).lower()}, diff
+
+
+def _source() -> dict[str, str]:
+    """Who began the run and with which program, under the names that MLflow's UI shows."""
+    tags = {"mlflow.source.name": Path(sys.argv[0]).name or "python", "mlflow.source.type": "LOCAL"}
+    with contextlib.suppress(KeyError, OSError):  # a user without a name, as in some containers
+        tags["mlflow.user"] = getpass.getuser()
+    return tags
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LOCK = ".daf-store.lock"
+#: With its kind the UI opens on runs and metrics, not on traces of language models.
+EXPERIMENT_TAGS = {
+    "mlflow.experimentKind": "custom_model_development",
+    "mlflow.note.content": "Runs of DAF: each holds its config, command, tables, pictures and records as artifacts.",
+}
 #: Addresses with experiments that were just looked at: to open them, they are not looked at again.
 _found_right: set[tuple[str, str]] = set()
 
@@ -115,7 +120,7 @@ def _opened(address: str, experiment: str, folder: Path | None) -> tuple["Mlflow
     if found is not None:
         return client, found
     artifacts = (folder / "artifacts" / folder_name(experiment)).as_uri() if folder else None
-    return client, str(client.create_experiment(experiment, artifact_location=artifacts))
+    return client, str(client.create_experiment(experiment, artifact_location=artifacts, tags=EXPERIMENT_TAGS))
 
 
 def client_of(uri: str | None) -> "MlflowClient | None":

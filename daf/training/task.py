@@ -19,8 +19,12 @@ from daf.results import ResultTable, TaskResult
 from daf.tasks import Task
 from daf.tracking.tracker import Tracker
 from daf.training.checkpoints import CHECKPOINTS, log_checkpoint
+from daf.training.curve import config_tag, curve_pictures
 from daf.training.resume import resume_folder
+from daf.visualization.drawing import draw_files
 from daf.visualization.text import number_text
+
+type OnEpoch = Callable[[EpochReport], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +45,13 @@ class TrainingResult(TaskResult):
 
 
 def daf_train(
-    config: DAFConfig, tracker: Tracker, *, on_epoch: Callable[[EpochReport], None] = lambda report: None
+    config: DAFConfig, tracker: Tracker, *, on_epoch: OnEpoch = lambda report: None, pictures: bool = True
 ) -> TrainingResult:
     """Trains the configured policy.
 
     Args:
         on_epoch: called after every epoch; an exception from it ends the training and propagates.
+        pictures: whether its learning curve is drawn.
 
     Raises:
         DAFConfigError: `training.resume` names nothing that this training can go on from.
@@ -56,7 +61,7 @@ def daf_train(
     resumed = resume_folder(config, tracker)
     plan = training_plan(config, tracker.output_dir / CHECKPOINTS, resumed, tracker.run_id)
     # Before the training, so that the run can be resumed however it ends.
-    tracker.set_tags({FOLDER_TAG: Path(plan.checkpoint_dir).absolute()})
+    tracker.set_tags({FOLDER_TAG: Path(plan.checkpoint_dir).absolute(), **config_tag(config)})
     curve: list[tuple[int, float]] = []
     with progress("training", plan.num_steps) as advance:
         say(f"building {counted(config.training.num_envs, 'environment')}")
@@ -75,6 +80,8 @@ def daf_train(
             f"Interrupted after {outcome.agent_steps:,} agent steps."
             f" Go on with: training.resume={outcome.checkpoint_dir}"
         )
+    if pictures:
+        draw_files(tracker, "plots", curve_pictures(config, tracker, curve))
     return _result(config, outcome, digest, curve)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from daf.visualization.findings import ComparisonFindings
 from daf.visualization.groups import policy_groups
-from daf.visualization.style import COLOURS, DASHES, MARKERS, styled_figure
+from daf.visualization.style import COLOURS, DASHES, MARKERS, legend_outside, styled_figure
 from daf.visualization.text import (
     Direction,
     interval_heading,
@@ -209,7 +209,7 @@ def daf_plot_performance_profiles(
     Args:
         episodes: episodes behind each curve, for the axis label; None where the curves are of trainings.
     """
-    with styled_figure(path) as (_, axes):
+    with styled_figure(path, width=9.5) as (_, axes):
         curves = zip(profiles.policies, profiles.fractions, profiles.low, profiles.high, strict=True)
         for index, (policy, fractions, low, high) in enumerate(curves):
             colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
@@ -220,5 +220,5 @@ def daf_plot_performance_profiles(
         units, count = ("trainings", "") if episodes is None else ("episodes", f"n = {episodes} a policy, ")
         axes.set_ylabel(f"share of {units} above it\n({count}band: {level_text(profiles.level)})")
         axes.set_title(title, loc="left", fontsize=10)
-        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
+        legend_outside(axes)
     return path

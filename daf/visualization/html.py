@@ -1,7 +1,11 @@
 """HTML from Python, escaped unless it was built here."""
 
 import html
+import re
 from collections.abc import Iterable
+
+#: Characters that stay together wherever there is any room.
+LONGEST_WHOLE = 26
 
 
 class Markup(str):
@@ -24,9 +28,21 @@ def element(name: str, /, *children: Child, **attributes: str | int | bool | Non
         key = key.rstrip("_").replace("_", "-")
         parts.append(f" {key}" if value is True else f' {key}="{html.escape(str(value))}"')
     parts.append(">")
-    if name in ("meta", "input"):
+    if name in ("meta", "input", "wbr"):
         return Markup("".join(parts))
     return Markup(f"{''.join(parts)}{_inner(children)}</{name}>")
+
+
+def breakable(name: str) -> list[Child]:
+    """A name that goes on in the next line only where a word begins in it, if there is any room; numbers stay whole."""
+    parts = re.split(r"(?<=[_./:-])(?=[^\W\d_]{2})", name)
+    whole = [element("span", part, class_="whole") if _is_whole(part) else part for part in parts]
+    return [child for part in whole for child in (part, element("wbr"))][:-1]
+
+
+def _is_whole(part: str) -> bool:
+    """Whether a browser would break a part that has room on a line: it does at a hyphen."""
+    return "-" in part and " " not in part and len(part) <= LONGEST_WHOLE
 
 
 def document(title: str, style: str, script: str, *body: Child) -> str:

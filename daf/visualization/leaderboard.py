@@ -28,21 +28,14 @@ def daf_generate_leaderboard(
     Returns:
         The table, the best first.
     """
-    places = [_place(comparison, policy, direction) for policy in comparison.policies]
-    places.sort(key=lambda place: best_first(direction) * place.summary.mean.value)
-    order = "lowest" if direction == "minimize" else "highest"
-    title = "Leaderboard" if metric == "reward" else f"Leaderboard by {metric}, {order} first"
-    names = ("policy", "rank", "mean", "mean_interval", "iqm", "above", "below")
-    groups = policy_groups(comparison, direction)
-    columns = pick(_columns(metric, comparison.level, groups), names[:2] + ("group",) * bool(groups) + names[2:])
-    ranking = table(title, columns, places)
+    ranking, places = _ranked(comparison, metric, direction)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "leaderboard.csv").write_text(ranking.to_csv())
     (folder / "leaderboard.md").write_text(ranking.to_markdown())
     content = {
         "metric": metric,
         "direction": direction,
-        "groups": groups.get(None, {}),
+        "groups": policy_groups(comparison, direction).get(None, {}),
         "level": comparison.level,
         "missions": comparison.missions,
         "episodes_per_mission": comparison.episodes_per_mission,
@@ -50,6 +43,28 @@ def daf_generate_leaderboard(
     }
     (folder / "leaderboard.json").write_text(json.dumps(content, indent=1) + "\n")
     return ranking
+
+
+def leaderboard_table(comparison: "Comparison", metric: str, direction: Direction) -> ResultTable:
+    """The ranking that `daf_generate_leaderboard` writes."""
+    return _ranked(comparison, metric, direction)[0]
+
+
+def leaders(comparison: "Comparison", direction: Direction) -> list[str]:
+    """The policies that nothing is told apart from and ranked above: one is the winner, several share the lead."""
+    places = [_place(comparison, policy, direction) for policy in comparison.policies]
+    return [place.summary.policy for place in places if place.rank[0] == 1]
+
+
+def _ranked(comparison: "Comparison", metric: str, direction: Direction) -> "tuple[ResultTable, list[_Place]]":
+    places = [_place(comparison, policy, direction) for policy in comparison.policies]
+    places.sort(key=lambda place: best_first(direction) * place.summary.mean.value)
+    order = "lowest" if direction == "minimize" else "highest"
+    title = "Leaderboard" if metric == "reward" else f"Leaderboard by {metric}, {order} first"
+    names = ("policy", "rank", "mean", "mean_interval", "iqm", "above", "below")
+    groups = policy_groups(comparison, direction)
+    columns = pick(_columns(metric, comparison.level, groups), names[:2] + ("group",) * bool(groups) + names[2:])
+    return table(title, columns, places), places
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from daf.visualization.style import COLOURS, DASHES, styled_figure
+from daf.visualization.style import COLOURS, DASHES, legend_outside, styled_figure
 from daf.visualization.text import level_text, share_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def daf_plot_power(
         level: confidence of the bands, for the axis label.
         unit: what a sample consists of, such as episodes per policy and mission.
     """
-    with styled_figure(path) as (_, axes):
+    with styled_figure(path, width=9.5) as (_, axes):
         axes.axhline(power, color="0.35", linewidth=1)
         for index, (label, curve) in enumerate(curves.items()):
             colour, dashes = COLOURS[index % len(COLOURS)], DASHES[index % len(DASHES)]
@@ -34,5 +34,5 @@ def daf_plot_power(
         axes.set_xlabel(unit)
         axes.set_ylabel(f"power (line: {share_text(power)})\nband: {level_text(level)} for the pilot's spread")
         axes.set_title(title, loc="left", fontsize=10)
-        axes.legend(facecolor="white", edgecolor="none", framealpha=0.9)
+        legend_outside(axes)
     return path

@@ -33,7 +33,11 @@
   document.addEventListener("focusin", (event) => { if (event.target.dataset.tip) tipOf(event.target); });
   document.addEventListener("focusout", hideTip);
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hideTip(); });
-  addEventListener("scroll", hideTip, true);
+  // Reaching a bar by keyboard scrolls to it: its numbers stay with it.
+  addEventListener("scroll", () => {
+    const focused = document.activeElement;
+    if (!tip.hidden && focused?.dataset?.tip === tip.textContent) tipOf(focused); else hideTip();
+  }, true);
 
   // A figure is one stop of the tab key; the arrow keys go on from bar to bar.
   for (const rows of document.querySelectorAll(".rows")) {
@@ -120,6 +124,7 @@
       });
     });
     const filter = section.querySelector("input");
+    if (!filter) continue;
     const count = section.querySelector(".count");
     const rows = [...body.rows];
     const apply = () => {

@@ -6,12 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from daf.visualization.html import Child, Markup, element
+from daf.visualization.html import Child, Markup, breakable, element
 from daf.visualization.style import COLOURS
 from daf.visualization.text import interval_heading, interval_text, number_text, p_text, pair_name, scope_name
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison, Estimate, PairedScores, PairResult, Summary
+
+
+#: Characters of a name beside a bar; a longer one goes on below.
+WIDEST_NAME = 26
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,10 @@ class Axis:
         return 100 * (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> list[float]:
-        """Three to six round values within the axis."""
-        rough = (self.high - self.low) / 5
+        """Four to eight round values within the axis."""
+        rough = (self.high - self.low) / 8
         power = 10.0 ** math.floor(math.log10(rough))
-        step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
+        step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * (1 - 1e-9))
         first = math.ceil(self.low / step)
         return [number * step for number in range(first, math.floor(self.high / step) + 1)]
 
@@ -66,20 +70,23 @@ def _bar(axis: Axis, estimate: "Estimate", tip: str) -> list[Markup]:
 def _row(kind: str, name: str, track: Child, number: str) -> Markup:
     return element(
         "div",
-        element("span", name, class_="name"),
+        element("span", breakable(name), class_="name"),
         element("div", track, class_="track"),
         element("span", number, class_="number"),
         class_=kind,
     )
 
 
-def _figure(heading: str, rows: Child, axis: Axis, caption: str) -> Markup:
+def _figure(heading: str, rows: Child, axis: Axis, caption: str, names: Sequence[str]) -> Markup:
+    """Names have as much room as the longest needs, within reason."""
+    room = min(max(map(len, names), default=0), WIDEST_NAME)
     return element(
         "figure",
-        element("h3", heading),
+        element("h3", breakable(heading)),
         element("div", rows, class_="rows"),
         _row("row axis", "", axis.labels(), ""),
         element("figcaption", caption),
+        style=f"--names:{room + 1}ch",
     )
 
 
@@ -112,7 +119,7 @@ def _mean_figure(
     ]
     interval = interval_heading(comparison.level)
     caption = f"{scores.metric}: mean with its {interval}; dots: {len(episodes)} episodes"
-    return _figure(heading, rows, axis, caption)
+    return _figure(heading, rows, axis, caption, comparison.policies)
 
 
 def _scopes(comparison: "Comparison") -> Iterator[tuple[str, str | None, int | None]]:
@@ -153,7 +160,7 @@ def difference_figures(comparison: "Comparison", metric: str) -> Child:
         ]
         interval = interval_heading(comparison.level)
         caption = f"difference in mean {metric} with its {interval}; filled: decided by the test"
-        figures.append(_figure(heading, rows, axis, caption))
+        figures.append(_figure(heading, rows, axis, caption, list(map(pair_name, pairs))))
     return [element("h2", "Differences"), KEYS, element("div", figures, class_="figures")]
 
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from daf.visualization.html import Child, Markup, element
+from daf.visualization.html import Child, Markup, breakable, element
 from daf.visualization.report_figures import Axis
 from daf.visualization.style import COLOURS
 from daf.visualization.text import interval_heading
@@ -85,7 +85,7 @@ def _curve_data(profiles: "PerformanceProfiles") -> dict[str, object]:
 def _legend_entry(index: int, policy: str) -> Markup:
     line = element("path", d="M0,5 H35", stroke_dasharray=_dash(index))
     sample = element("svg", line, viewBox="0 0 35 10", aria_hidden="true")
-    return element("li", sample, policy, class_=f"c{index % len(COLOURS)}")
+    return element("li", sample, breakable(policy), class_=f"c{index % len(COLOURS)}")
 
 
 def _dash(index: int) -> str | None:

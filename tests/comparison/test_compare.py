@@ -1,6 +1,8 @@
 """The compare task: what it says on real episodes, what it refuses to say, and what it leaves behind."""
 
+import html
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from daf.config import DAFConfig, daf_load_config
 from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError, DAFError
 from daf.records import EpisodeRecord
+from daf.run import daf_run
 from daf.tracking.tracker import Tracker
 from tests.made_up import made_up_record
 
@@ -317,3 +320,19 @@ def test_the_command_line_of_the_readme(tmp_path: Path, variant: str, words: tup
     assert done.returncode == 0, done.stderr
     assert all(part in done.stdout for part in words)
     assert (tmp_path / "out" / "comparison" / "report.html").is_file()
+
+
+def test_the_report_says_where_it_comes_from_and_leads_to_its_replays(tiny: Load) -> None:
+    overrides = ("task=compare", "comparison.policies=[starter,noop]", "evaluation.replays=true")
+    result = daf_run(tiny(*overrides), overrides=overrides)
+    assert isinstance(result, PolicyComparisonResult)
+    assert result.report.html is not None
+    pages = [note.removeprefix("Replays: ") for note in result.notes if note.startswith("Replays: ")]
+    assert [Path(page).is_file() for page in pages] == [True, True]
+    text = result.report.html.read_text()
+    links = re.findall(r'href="([^"]+)"', text)
+    assert [str((result.report.folder / link).resolve()) for link in links] == pages
+    typed = "python -m daf.run task=compare 'comparison.policies=[starter,noop]' evaluation.replays=true"
+    assert html.escape(typed) in text
+    assert result.records[0].policy_digests[0][:12] in text
+    assert "1000000 to 1000001" in text

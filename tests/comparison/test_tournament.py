@@ -106,8 +106,11 @@ def test_scores_are_the_seasons_and_the_better_policy_leads(tiny: Load, tracker:
 
 def test_vor_against_one_other_is_pickups_with_that_pool(tiny: Load, tracker: Tracker) -> None:
     """Two policies, one seed: the same episodes, given to `daf_compute_vor` as those of a candidate and its pool."""
-    config = tiny(*TOURNAMENT, "tournament.policies=[noop,miner]", "tournament.seeds=1")
+    config = tiny(*TOURNAMENT, "tournament.policies=[noop,miner]", "tournament.seeds=1", "evaluation.replays=true")
     result = daf_run_tournament(config, tracker)
+    pages = [Path(note.removeprefix("Replays: ")) for note in result.notes if note.startswith("Replays: ")]
+    assert [page.parent.name.split("-")[1] for page in pages] == ["noop", "miner"], "each with a team of its own"
+    assert all(page.is_file() for page in pages)
     for candidate, other in (("miner", "noop"), ("noop", "miner")):
         seated = [
             dataclasses.replace(

@@ -9,13 +9,20 @@ import optuna
 import pytest
 
 from daf.config import DAFConfig
+from daf.errors import DAFError
 from daf.execution.executor import Event, JobDone, JobFailed, JobMessage
 from daf.sweeps.api import with_sweep
+from daf.sweeps.composition import compose_onto
+from daf.sweeps.cut_short import shown_if_cut_short
 from daf.sweeps.draw import draw, draw_in_worker
+from daf.sweeps.findings import sweep_findings
+from daf.sweeps.importance import importances
 from daf.sweeps.jobs import PlotJob
 from daf.sweeps.plots import sweep_plots
+from daf.sweeps.space import Space
 from daf.sweeps.study import StudyView, quiet_optuna
-from tests.sweeps.support import open_study
+from daf.tracking.tracker import Tracker
+from tests.sweeps.support import make_request, open_study
 
 Load = Callable[..., DAFConfig]
 
@@ -67,16 +74,115 @@ def test_a_worker_says_what_it_begins(tiny: Load, tmp_path: Path) -> None:
     messages: list[Any] = []
     context: Any = type("Context", (), {"report": staticmethod(messages.append), "should_stop": lambda self: False})()
     draw(PlotJob(config=config, folder=tmp_path, skip=frozenset()), context)
-    assert messages == ["history", tmp_path / "history.png"]
+    assert messages == ["history", tmp_path / "history.png", "sweep", tmp_path / "sweep.html"]
 
 
 @pytest.mark.parametrize("choices", [[float(value) for value in range(1, 71)], [f"option {n}" for n in range(70)]])
-def test_importances_of_seventy_choices_take_seconds(tmp_path: Path, choices: list[Any]) -> None:
+def test_importances_of_seventy_choices_take_seconds(tiny: Load, tmp_path: Path, choices: list[Any]) -> None:
     quiet_optuna()
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(lambda trial: float(choices.index(trial.suggest_categorical("some.key", choices))), n_trials=40)
     started = time.monotonic()
-    path = sweep_plots(StudyView(study), tmp_path, ["reward"])["importances"]()
+    path = sweep_plots(StudyView(study), tmp_path, tiny())["importances"]()
     assert path is not None
     assert path.is_file()
     assert time.monotonic() - started < 30
+
+
+def test_what_leads_to_high_values_matters_where_those_are_sought(recwarn: pytest.WarningsRecorder) -> None:
+    """Of seventy choices PED-ANOVA looks at what the best trials have in common."""
+    quiet_optuna()
+    names = [f"option {number}" for number in range(10)]
+
+    def objective(trial: optuna.Trial) -> float:
+        bad = trial.suggest_categorical("some.bad", names) == names[0]
+        good = trial.suggest_categorical("some.good", names) in names[:3]
+        return good - 5.0 * bad
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=120)
+    assert next(iter(importances(StudyView(study)))) == "good"
+    assert not [warning for warning in recwarn if "low `target`" in str(warning.message)]
+
+
+def test_nothing_is_said_of_what_mattered_before_ten_trials(tiny: Load, tmp_path: Path) -> None:
+    def studied(count: int) -> StudyView:
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+        study.optimize(
+            lambda trial: trial.suggest_float("some.lr", 0, 1) + 0.01 * trial.suggest_float("other.lr", 0, 1), count
+        )
+        return StudyView(study)
+
+    quiet_optuna()
+    assert importances(studied(9)) == {}
+    assert "importances" not in sweep_plots(studied(9), tmp_path, tiny())
+    shares = importances(studied(10))
+    assert list(shares) == ["some.lr", "other.lr"], "whole names where the last parts are alike"
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_reports_are_told_apart_by_training(tiny: Load) -> None:
+    """The second training goes on counting where the first was meant to end, which went a little beyond."""
+    quiet_optuna()
+    study = optuna.create_study(direction="maximize")
+    trial = study.ask()
+    for step in (200, 400, 520, 710, 910, 1040):
+        trial.report(step / 100, step)
+    study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+    (shown,) = sweep_findings(StudyView(study), tiny("training.num_steps=512")).trials
+    assert shown.lines == (((200, 2.0), (400, 4.0), (520, 5.2)), ((198, 7.1), (398, 9.1), (528, 10.4)))
+    assert (shown.state, shown.last, shown.values) == ("pruned", 10.4, ())
+
+
+def test_the_page_holds_what_the_study_knows(tiny: Load) -> None:
+    config = with_sweep(tiny("mission.cogs=2"), space={"optimizer.lr": [1e-4, 1e-3]}, name="mine")
+    stored = open_study(config)
+    table = (("trial", "mean"), ("1", "0.5"))
+    stored.record(verdict="No winner.", confirmation=table, command="python -m daf.run -m optimizer.lr=1,2")
+    first, second = stored.next_trial(), stored.next_trial()
+    assert first is not None
+    assert second is not None
+    for trial, value in ((first, 1.0), (second, 2.0)):
+        trial.suggest(Space.from_config(config.sweep.space), compose_onto(config))
+        trial.complete([value])
+    found = sweep_findings(stored, config)
+    assert found.notes[0] == "No winner."
+    assert (found.best, found.command) == (1, "python -m daf.run -m optimizer.lr=1,2")
+    assert [(shown.title, shown.columns, shown.rows) for shown in found.tables] == [
+        ("Confirmed on fresh seeds", table[0], table[1:]),
+        ("Space", ("key", "values", "applies"), (("optimizer.lr", "0.0001, 0.001", "always"),)),
+    ]
+    assert [axis.name for axis in found.axes] == ["lr"]
+    assert found.facts["mission"].endswith("with 2 cogs")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), DAFError("too many failed")])
+def test_a_sweep_that_is_cut_short_leaves_what_there_is(
+    tiny: Load, tracker: Tracker, tmp_path: Path, error: BaseException
+) -> None:
+    config = with_sweep(tiny(), space={"optimizer.lr": [1e-4, 1e-3]}, name="mine")
+    stored = open_study(config)
+    trial = stored.next_trial()
+    assert trial is not None
+    trial.complete([3.0])
+    request = make_request(config, tracker)
+    with pytest.raises(type(error)), shown_if_cut_short(stored, request):
+        raise error
+    assert {path.name for path in (request.output_dir / "plots").iterdir()} == {"history.png", "sweep.html"}
+    assert "3.0000" in (tracker.output_dir / "summary.md").read_text()
+
+
+def test_another_ctrl_c_leaves_the_pictures_out(tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("daf.sweeps.cut_short.sweep_plots", pressed)
+    stored = open_study(with_sweep(tiny(), space={"optimizer.lr": [1e-4, 1e-3]}, name="mine"))
+    trial = stored.next_trial()
+    assert trial is not None
+    trial.complete([3.0])
+    with (
+        pytest.raises(DAFError, match="first"),
+        shown_if_cut_short(stored, make_request(stored.config, tracker)),
+    ):
+        raise DAFError("first")

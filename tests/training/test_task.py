@@ -1,6 +1,8 @@
 """The train task: what reaches MLflow and the disk, and how it ends."""
 
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
@@ -9,6 +11,7 @@ from daf.errors import DAFTrainingDivergedError
 from daf.run import daf_run
 from daf.tracking.tracker import Tracker
 from daf.training.task import daf_train
+from daf.visualization.curves import daf_plot_training_curves
 from tests.bridge.training.support import Load
 from tests.training.support import only_run
 
@@ -25,6 +28,27 @@ def test_metrics_stream_and_the_checkpoint_is_logged(tiny: Load, tracker: Tracke
     assert run.data.tags["daf.checkpoint_sha256"] == result.model_digest == digest
     names = {item.path for item in client.list_artifacts(tracker.run_id, "checkpoints")}
     assert names == {f"checkpoints/{name}" for name in ("model_000003.pt", "trainer_state.pt", "policy_spec.json")}
+
+
+def test_the_curve_is_drawn_beside_those_of_other_seeds(
+    tiny: Load, tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[dict[str, Any]] = []
+
+    def plot(curves: dict[str, Any], path: Path, **options: Any) -> Path:
+        shown.append(curves)
+        return daf_plot_training_curves(curves, path, **options)
+
+    monkeypatch.setattr("daf.training.curve.daf_plot_training_curves", plot)
+    for own in ("seed=1", "optimizer.lr=0.5"):
+        daf_run(tiny(own, "tracking.experiment=test", f"output_dir={tmp_path / own}"))
+    result = daf_train(tiny("seed=2"), tracker)
+    assert [len(curves) for curves in shown] == [1, 1, 2], "another learning rate is another config"
+    mine, other = shown[-1].items()
+    assert (mine[0], tuple(mine[1])) == ("this training (seed 2)", result.curve)
+    assert other[0].startswith("seed 1, run ")
+    assert other[1] == next(iter(shown[0].values()))
+    assert (tracker.output_dir / "plots" / "learning_curve.png").is_file()
 
 
 def test_divergence_fails_the_run(tiny: Load, store: str) -> None:

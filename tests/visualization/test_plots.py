@@ -35,7 +35,7 @@ def test_learning_curve(tmp_path: Path) -> None:
         {"lstm": [(100, 1.0), (200, 1.5)]}, tmp_path / "deep" / "curve.png", references={"noop": 1.0}
     )
     image = imread(path)
-    assert image.shape[:2] == (4.5 * DPI, 8 * DPI)
+    assert image.shape[:2] == (4.5 * DPI, 9.5 * DPI)
     assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 50
 
 

@@ -9,15 +9,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from daf.results import ResultTable
 from daf.statistics import PairedScores, compare, performance_profiles
 from daf.visualization import daf_export_comparison_html
-from daf.visualization.findings import ComparisonFindings
-from daf.visualization.html import element
+from daf.visualization.findings import ComparisonFindings, ReplayLink, ReportSetup
+from daf.visualization.html import breakable, element
+from daf.visualization.report_figures import Axis
 
 POLICIES = ("starter", "<script>window.hacked = 1</script>", "noop", "a_name_without_any_break_" * 6)
 MISSIONS = ("cogsguard_arena.basic", '"onmouseover="window.hacked=1')
 SCORES = np.stack([np.random.default_rng(i).normal(i, 0.5, (2, 20)) for i in range(4)])
 SEEDS = tuple(range(1_000_000, 1_000_020))
+SETUP = ReportSetup(
+    facts={"date": "2026-01-31 12:00", "variants": ""},
+    command="python -m daf.run task=compare 'comparison.policies=[starter,noop]'",
+    policies=ResultTable("What played", ("policy", "trained"), (("starter", "-"), ("<i>", "65,536 agent steps"))),
+    replays=[ReplayLink(about="starter on <arena>: best 1.2", href="../replays/1-starter/viewer.html")],
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +36,8 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         scores=PairedScores(metric="reward", policies=POLICIES, missions=MISSIONS, seeds=SEEDS, values=SCORES),
         profiles=profiles,
         notes=["<b>bold</b> & first", "second"],
+        direction="maximize",
+        setup=SETUP,
     )
     return daf_export_comparison_html(findings, tmp_path_factory.mktemp("report") / "deep" / "report.html")
 
@@ -72,6 +82,12 @@ def hover(page: Any, target: Any, x: float = 0, y: float = 0) -> str:
     return str(tip.text) if tip.is_displayed() else ""
 
 
+def unfold(page: Any) -> None:
+    """Opens what is shown on demand only."""
+    for summary in find(page, "summary"):
+        summary.click()
+
+
 def column(page: Any, table: str, number: int) -> list[str]:
     cells = f"#{table} tbody tr:not([hidden]) td:nth-child({number})"
     return list(
@@ -99,8 +115,10 @@ def test_elements_are_escaped() -> None:
 def test_the_file_needs_nothing_else_and_escapes_every_name(report: Path) -> None:
     tags = Tags(report.read_text()).found
     assert [tag for tag, _ in tags].count("script") == 1
-    assert not {"link", "img", "iframe", "object", "a"} & {tag for tag, _ in tags}
-    assert not {"src", "href", "onmouseover", "onclick"} & {name for _, attributes in tags for name in attributes}
+    assert not {"link", "img", "iframe", "object"} & {tag for tag, _ in tags}
+    assert not {"src", "onmouseover", "onclick"} & {name for _, attributes in tags for name in attributes}
+    links = [attributes["href"] for _, attributes in tags if "href" in attributes]
+    assert links == ["../replays/1-starter/viewer.html"], "beside the report, and nowhere else"
     assert not re.search(r"https?:|//[a-z]|@import|url\(", report.read_text())
     policy = next(a["content"] for _, a in tags if a.get("http-equiv") == "Content-Security-Policy")
     assert policy is not None
@@ -120,6 +138,7 @@ def test_it_opens_without_errors_and_shows_names_as_text(page: Any) -> None:
 
 
 def test_a_click_sorts_and_another_turns_around(page: Any) -> None:
+    unfold(page)
     head = find(page, "#episodes th")[3]
     button = head.find_element("tag name", "button")
     button.click()
@@ -150,6 +169,7 @@ def test_the_keyboard_sorts_too(page: Any) -> None:
 
 
 def test_the_filter_keeps_matching_rows_and_counts_them(page: Any) -> None:
+    unfold(page)
     box = find(page, "#episodes input")[0]
     box.send_keys("NOOP arena")
     assert set(column(page, "episodes", 1)) == {"noop"}
@@ -237,7 +257,56 @@ def test_print_is_light_whole_and_without_controls(chromium: Any, report: Path) 
     assert chromium.execute_script(clipped) == 0
     pdf = base64.b64decode(chromium.execute_cdp_cmd("Page.printToPDF", {})["data"])
     assert pdf.startswith(b"%PDF")
-    assert pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ") >= 3
+    assert pages(pdf) <= 8, "with a name of 150 characters"
+
+
+def pages(pdf: bytes) -> int:
+    return pdf.count(b"/Type /Page\n") + pdf.count(b"/Type /Page ")
+
+
+def test_usual_names_show_every_column_and_print_on_four_pages(chromium: Any, tmp_path: Path) -> None:
+    policies = ("lstm-2026-01-31_lr0.003", "starter", "random", "noop")
+    missions = ("cogsguard_machina_1.basic", "cogsguard_arena.basic")
+    findings = ComparisonFindings(
+        comparison=compare(SCORES, policies, missions, rng=np.random.default_rng(0)),
+        scores=PairedScores(metric="reward", policies=policies, missions=missions, seeds=SEEDS, values=SCORES),
+        profiles=performance_profiles(SCORES, policies, np.linspace(-2, 5, 101)),
+        direction="maximize",
+        setup=SETUP,
+    )
+    view(chromium, daf_export_comparison_html(findings, tmp_path / "report.html"), width=1280)
+    unfold(chromium)
+    wide = "return [...document.querySelectorAll('.scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
+    assert chromium.execute_script(wide) == 0
+    assert len(find(chromium, ".whole")) > 0
+    broken = "return [...document.querySelectorAll('.whole')].filter((e) => e.getClientRects().length > 1).length"
+    assert chromium.execute_script(broken) == 0
+    view(chromium, tmp_path / "report.html", width=1280, media="print")
+    assert pages(base64.b64decode(chromium.execute_cdp_cmd("Page.printToPDF", {})["data"])) <= 4
+
+
+def test_who_leads_comes_first_and_where_it_comes_from_next(page: Any) -> None:
+    order = page.execute_script("return [...document.querySelector('main').children].map((e) => e.id)")
+    assert order[:5] == ["winner", "leaderboard", "verdict", "setup", "what-played"]
+    assert find(page, "#winner")[0].text == f"Winner: {POLICIES[3]}"
+    assert column(page, "leaderboard", 2) == ["1", "2", "3", "4"]
+    assert [term.text for term in find(page, "#setup dt")] == ["date"]
+    assert find(page, ".command")[0].text == SETUP.command
+    assert column(page, "what-played", 1) == ["starter", "<i>"]
+    assert find(page, "#replays a")[0].text == "starter on <arena>: best 1.2"
+    assert not any(table.is_displayed() for table in find(page, "#tests table, #episodes table"))
+
+
+def test_names_break_where_words_begin_and_numbers_never() -> None:
+    assert "".join(map(str, breakable("cogsguard_arena.basic"))) == "cogsguard_<wbr>arena.<wbr>basic"
+    assert breakable("2026-01-31_12.5") == ['<span class="whole">2026-01-31_12.5</span>']
+    assert breakable("starter") == ["starter"]
+
+
+@pytest.mark.parametrize("width", [0.9, 1.1, 1.7, 2.4, 4.2, 9.0])
+def test_axes_have_four_ticks_or_more(width: float) -> None:
+    ticks = Axis(0.37, 0.37 + width).ticks()
+    assert 4 <= len(ticks) <= 9
 
 
 def test_one_mission_and_nothing_that_varies(chromium: Any, tmp_path: Path) -> None:
@@ -254,6 +323,7 @@ def test_one_mission_and_nothing_that_varies(chromium: Any, tmp_path: Path) -> N
     view(chromium, report, width=1280)
     assert chromium.get_log("browser") == []
     assert len(find(chromium, "figure")) == 3
+    assert find(chromium, "#winner")[0].text == "No winner: a, b cannot be told apart"
     head = find(chromium, "#pairs th button")[7]
     assert head.text.startswith("Hedges' g")
     head.click()

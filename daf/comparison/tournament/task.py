@@ -27,6 +27,7 @@ from daf.tasks import KeyedPolicy, Task, keyed
 from daf.tracking.tracker import Tracker, metric_name
 from daf.visualization import daf_plot_policy_comparison
 from daf.visualization.drawing import draw_files
+from daf.visualization.replays.recording import daf_record_replays
 
 if TYPE_CHECKING:
     from daf.statistics import Comparison
@@ -105,7 +106,12 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
     return TournamentResult(
         objective=None,
         tables=(season_table(season),),
-        notes=(*_match_notes(played, config), *weights_notes(_entrants(config)), *season_notes(season)),
+        notes=(
+            *_match_notes(played, config),
+            *weights_notes(_entrants(config)),
+            *season_notes(season),
+            *_replay_notes(played, missions, config, tracker),
+        ),
         facts=standing_facts(
             {standing.policy: standing.score.value for standing in season.standings},
             [pair for pair in season.comparison.pairs if pair.mission is None],
@@ -125,6 +131,17 @@ def _next(config: DAFConfig, best: str) -> str | None:
     """How the first of the ranking is packed."""
     names = [spec.name for spec in _entrants(config)]
     return packing_command(config, config.tournament.policies[names.index(best)])
+
+
+def _replay_notes(
+    played: _PlayedSeason, missions: Sequence[MissionSpec], config: DAFConfig, tracker: Tracker
+) -> list[str]:
+    """Where replays of every policy with a team of its own can be seen, if any were asked for."""
+    if not config.evaluation.replays:
+        return []
+    policies = [policy for policy in _entrants(config) if policy.name in played.entrants]
+    recorded = daf_record_replays(config, played.solo.records, policies, missions, tracker)
+    return list(dict.fromkeys(f"Replays: {episode.viewer}" for episode in recorded))
 
 
 def _play(missions: Sequence[MissionSpec], config: DAFConfig, tracker: Tracker) -> _PlayedSeason:
