@@ -55,9 +55,7 @@ def conclude(
     figures = _figures(status, objective, confirmation)
     _log(request.tracker, status, tables, figures, confirmation)
     _log_best_so_far(request.tracker, stored)
-    # Last: whatever becomes of them, everything else is there.
-    for path in attempt(request.tracker, "The plots", partial(draw_plots, request.output_dir / "plots")) or ():
-        request.tracker.log_file(path, "plots")
+    _draw(request, draw_plots)  # last: whatever becomes of them, everything else is there
     return SweepResult(
         objective=objective,
         tables=tuple(tables),
@@ -89,6 +87,12 @@ def _figures(
     if isinstance(objective, float):
         figures["objective"] = objective
     return {**figures, "confirmed_objective": confirmation.mean} if confirmation else figures
+
+
+def _draw(request: SweepRequest, draw_plots: DrawPlots) -> None:
+    """The plots, as far as they can be drawn."""
+    for path in attempt(request.tracker, "The plots", partial(draw_plots, request.output_dir / "plots")) or ():
+        request.tracker.log_file(path, "plots")
 
 
 def sweep_facts(status: SweepStatus, confirmation: Confirmation | None) -> dict[str, str]:

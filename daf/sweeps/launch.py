@@ -74,30 +74,42 @@ def daf_launch_sweep(
             say(f"starting {counted(workers, 'worker')}")
             warm_up_tracking()
             space = _checked_space(config, compose, lambda checked: _check_in_worker(pool, checked))
-        output_dir = Path(config.output_dir).absolute()
-        with (
-            notifying(config),
-            claimed(output_dir, _request(config)) as claim,
-            _study(config, space, compose) as stored,
-            noted_as_it_ends("sweep", output_dir) as ending,
-            _parent_run(stored, output_dir) as tracker,
-        ):
-            ending.tracker = tracker
-            claim.is_of(tracker.run_id)
-            if overrides:
-                stored.record(command=_typed(overrides))
-            if stored.facts.parent_run_id != tracker.run_id:
-                _describe(tracker, stored, overrides)
-            request = SweepRequest(config, space, compose, output_dir, tracker, stored.seeds)
-            try:
-                with shown_if_cut_short(stored, request):
-                    confirmation = _work(stored, request, pool, executor)
-            except KeyboardInterrupt as error:
-                raise interrupted(read_status(stored), config.sweep.confirm) from error
-            with working("writing tables and plots"):
-                result = conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
-            ending.finish(result)
-            return result
+        return _carried_out(config, space, compose, overrides, pool, executor)
+
+
+def _carried_out(
+    config: DAFConfig,
+    space: Space,
+    compose: Compose,
+    overrides: Sequence[str],
+    pool: ProcessExecutor,
+    executor: MakeExecutor | None,
+) -> SweepResult:
+    """The trials, the confirmation and the conclusion, in the sweep's own folder and MLflow run."""
+    output_dir = Path(config.output_dir).absolute()
+    with (
+        notifying(config),
+        claimed(output_dir, _request(config)) as claim,
+        _study(config, space, compose) as stored,
+        noted_as_it_ends("sweep", output_dir) as ending,
+        _parent_run(stored, output_dir) as tracker,
+    ):
+        ending.tracker = tracker
+        claim.is_of(tracker.run_id)
+        if overrides:
+            stored.record(command=_typed(overrides))
+        if stored.facts.parent_run_id != tracker.run_id:
+            _describe(tracker, stored, overrides)
+        request = SweepRequest(config, space, compose, output_dir, tracker, stored.seeds)
+        try:
+            with shown_if_cut_short(stored, request):
+                confirmation = _work(stored, request, pool, executor)
+        except KeyboardInterrupt as error:
+            raise interrupted(read_status(stored), config.sweep.confirm) from error
+        with working("writing tables and plots"):
+            result = conclude(stored, request, confirmation, lambda folder: draw_in_worker(pool, config, folder))
+        ending.finish(result)
+        return result
 
 
 def _checked_space(

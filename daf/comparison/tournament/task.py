@@ -112,11 +112,7 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
             *season_notes(season),
             *_replay_notes(played, missions, config, tracker),
         ),
-        facts=standing_facts(
-            {standing.policy: standing.score.value for standing in season.standings},
-            [pair for pair in season.comparison.pairs if pair.mission is None],
-            "maximize",
-        ),
+        facts=_facts(season),
         files={"leaderboard": folder / "leaderboard.json", "records": folder / RECORDS},
         next=_next(config, season.standings[0].policy),
         standings=season.standings,
@@ -125,6 +121,12 @@ def daf_run_tournament(config: DAFConfig, tracker: Tracker) -> TournamentResult:
         disqualified=tuple(played.disqualified),
         cached=played.cached,
     )
+
+
+def _facts(season: Season) -> dict[str, str]:
+    """Who won, in words for programs."""
+    means = {standing.policy: standing.score.value for standing in season.standings}
+    return standing_facts(means, [pair for pair in season.comparison.pairs if pair.mission is None], "maximize")
 
 
 def _next(config: DAFConfig, best: str) -> str | None:
