@@ -83,6 +83,7 @@ def main(door: Door = DAF_RUN, arguments: Sequence[str] | None = None) -> None:
         arguments: what stands behind it; the process' own by default.
     """
     given = [AS_JSON if word == "--json" else word for word in (sys.argv[1:] if arguments is None else arguments)]
+    sys.argv[1:] = given  # who asks what was typed sees no flag that only DAF knows
     # A policy of the user's lies in the folder where they stand, as for `python -m`.
     if "" not in sys.path:
         sys.path.insert(0, "")

@@ -122,7 +122,8 @@ def task_help(program: str, task: str, config_dir: Path) -> str:
     file = config_dir / "task" / f"{task}.yaml"
     own = {key.name: key.value for key in keys(file)}
     chosen = {**choices(config_dir / "config.yaml"), **choices(file)}
-    sections = READS.get(task, (task,))
+    named = {task: "", **choices(file), **{name.partition(".")[0]: "" for name in own}}
+    sections = READS.get(task) or tuple(section for section in named if section != "task")
     parts = [
         _wrapped(f"{program}: {about(file) or f'the same as daf_run task={task}'}\n"),
         _wrapped(f"Usage: {program} [group=option ...] [group.key=value ...] [flags]\n"),

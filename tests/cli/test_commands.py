@@ -226,6 +226,25 @@ def test_a_task_is_done_and_tracked_as_by_the_entrypoint(
     assert (tmp_path / "out" / "overrides.yaml").read_text().startswith("- task=evaluate\n")
 
 
+@pytest.mark.parametrize("program", [name for name, door in FRONTS.items() if door.task in tasks_in()])
+def test_hydra_composes_the_fronts_task(
+    program: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends(command(program), monkeypatch, "seed=7", "--cfg", "job", "-p", "task.name") == 0
+    assert capsys.readouterr().out == f"{FRONTS[program].task}\n"
+
+
+@pytest.mark.skipif("check" not in tasks_in(), reason="task=check is not shipped yet")
+def test_daf_check_says_what_it_found(
+    monkeypatch: pytest.MonkeyPatch, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*TINY, "check.missions=false", f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}"]
+    assert ends(command("daf-check"), monkeypatch, *words) in (0, 1)
+    shown = capsys.readouterr()
+    assert "disk" in shown.out
+    assert "Traceback" not in shown.err
+
+
 @pytest.mark.parametrize("words", [["--help"], ["train", "--help"], ["completion", "bash"]])
 def test_what_reads_may_have_seen_enough(words: list[str], tmp_path: Path) -> None:
     shell = f"{sys.executable} -m daf.cli.commands {' '.join(words)} | head -1"

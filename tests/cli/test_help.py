@@ -60,6 +60,22 @@ def test_a_tasks_own_values_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "\npolicy=starter\n" in helped(Door("daf missions", task="missions"), monkeypatch)
 
 
+def test_a_task_whose_sections_nobody_has_listed_shows_its_own_and_those_that_it_sets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "task").mkdir()
+    (tmp_path / "nightly").mkdir()
+    (tmp_path / "nightly" / "default.yaml").write_text("# Mine.\n# The hour.\nhour: 3\n")
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "default.yaml").write_text("# Adam.\n# The rate.\nlr: 1\n")
+    own = "# @package _global_\n# Every night.\n# It.\ntask:\n  name: nightly\n# Small.\noptimizer:\n  lr: 0.5\n"
+    (tmp_path / "task" / "nightly.yaml").write_text(own)
+    text = quick_answer(Door("daf nightly", task="nightly"), ["--help", "--config-path", str(tmp_path)]) or ""
+    assert "daf nightly: Every night." in text
+    assert "nightly=default\n  Mine.\n  nightly.hour=3\n      The hour.\n" in text
+    assert "  optimizer.lr=0.5\n      The rate.\n" in text
+
+
 def test_comments_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     path.write_text(
