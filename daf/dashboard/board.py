@@ -24,6 +24,8 @@ CURVES_AT_ONCE = 15
 SMALL, LARGE = 60, 400
 #: What stands for how good a run is, where it has it.
 MAIN = ("objective", "reward")
+#: How a pipeline's run says what became of a stage: prefix of the tags.
+STAGE = "daf.stage."
 STATES = {"FINISHED": "finished", "FAILED": "failed", "KILLED": "killed", "SCHEDULED": "running", "RUNNING": "running"}
 
 Item = dict[str, Any]
@@ -132,7 +134,7 @@ class Board:
         if run.kind == "sweep":
             item["sweep"] = self._sweep(run)
         if run.kind in ("pipeline", "multirun"):
-            item["stages"] = [_stage(each) for each in self._children(run)]
+            item["stages"] = stages_of(run, self._children(run))
         return item
 
     def _children(self, run: SeenRun) -> list[SeenRun]:
@@ -254,11 +256,25 @@ def _process(run: SeenRun) -> dict[str, Any] | None:
     return {"host": process.machine.partition(" ")[0], "pid": process.pid}
 
 
+def stages_of(run: SeenRun, children: Iterable[SeenRun]) -> list[dict[str, Any]]:
+    """The stages of a pipeline or jobs of a multirun, in the order of their beginnings; of several attempts the newest.
+
+    What the pipeline says of a stage goes before what the stage's run says. One that was skipped has no run.
+    """
+    stages = {each.tags.get("daf.stage", each.id): _stage(each) for each in children}
+    for key, status in run.tags.items():
+        if key.startswith(STAGE):
+            name = key.removeprefix(STAGE)
+            stages.setdefault(name, dict.fromkeys(("id", "started_ms", "ended_ms", "value")) | {"name": name})
+            stages[name]["state"] = status
+    return list(stages.values())
+
+
 def _stage(run: SeenRun) -> dict[str, Any]:
     return {
         "id": run.id,
         "name": run.tags.get("daf.stage") or run.name,
-        "state": run.tags.get("daf.stage.status") or state_of(run),
+        "state": state_of(run),
         "started_ms": run.started_ms,
         "ended_ms": run.ended_ms,
         "value": _value(run),

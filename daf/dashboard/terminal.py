@@ -23,6 +23,9 @@ MOST_ENDED = 12
 MARKS = {
     "running": "●",
     "finished": "✓",
+    "ok": "✓",
+    "skipped": "→",
+    "warning": "!",
     "complete": "✓",
     "failed": "✕",
     "killed": "■",
@@ -121,9 +124,9 @@ def value_text(item: Mapping[str, Any]) -> str:
     return f"{item['value'][0]} {number_text(item['value'][1])}" if item["value"] else ""
 
 
-def spark(points: list[tuple[int, float]], width: int = 16) -> str:
+def spark(points: list[tuple[int, float]], width: int = 12) -> str:
     """A curve in a line of text."""
-    values = [value for _, value in points[:: max(1, len(points) // width)]]
+    values = [value for _, value in points[:: -(-len(points) // width) or 1]]
     low, high = min(values, default=0.0), max(values, default=0.0)
     return "".join(BLOCKS[round((value - low) / ((high - low) or 1) * 7)] for value in values)
 
@@ -145,15 +148,17 @@ def _table(title: str, items: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
 
     table = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), expand=True)
-    for name in ("", "what", "name", "how far", "how good"):
-        table.add_column(name, overflow="fold", header_style="dim")
+    breaks = {"": False, "what": False, "name": True, "how far": True, "curve": False, "how good": True}
+    for name, may_break in breaks.items():
+        table.add_column(name, overflow="fold", no_wrap=not may_break, header_style="dim")
     for item in items:
-        mark = f"{MARKS.get(item['state'], '·')} {item['state']}"
-        good = f"{spark(item['curve'])} {value_text(item)}".strip()
-        row = (mark, item["kind"], item["name"], progress_text(item) or item["word"], good)
+        far = progress_text(item) or item["word"]
+        row = (_mark(item), item["kind"], item["name"], far, spark(item["curve"]), value_text(item))
         table.add_row(*map(escape, row))
         for stage in item.get("stages", ()):
-            table.add_row(
-                f"  {MARKS.get(stage['state'], '·')} {stage['state']}", "", escape(f"  {stage['name']}"), "", ""
-            )
+            table.add_row(f"  {_mark(stage)}", "", escape(f"  {stage['name']}"))
     return table
+
+
+def _mark(item: Mapping[str, Any]) -> str:
+    return f"{MARKS.get(item['state'], '·')} {item['state']}"

@@ -103,9 +103,12 @@ def test_a_pipeline_is_shown_with_its_stages(tiny: Load, client: tuple[MlflowCli
     stages = state["items"][parent]["stages"]
     assert [(each["name"], each["state"]) for each in stages] == [("train", "finished"), ("compare", "running")]
     mlflow.set_terminated(stage, "FAILED")
+    for name, status in (("train", "ok"), ("compare", "failed"), ("report", "skipped")):
+        mlflow.set_tag(parent, f"daf.stage.{name}", status)
     mlflow.set_terminated(parent, "FAILED")
     _, state = look(board)
-    assert [each["state"] for each in state["items"][parent]["stages"]] == ["finished", "failed"]
+    stages = [(each["name"], each["state"]) for each in state["items"][parent]["stages"]]
+    assert stages == [("train", "ok"), ("compare", "failed"), ("report", "skipped")]
     assert state["ended"] == [parent]
 
 

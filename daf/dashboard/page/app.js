@@ -42,10 +42,10 @@ function number(value) {
 
 function duration(seconds) {
   if (!isFinite(seconds) || seconds < 0) return "";
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min`;
-  if (seconds < 172800) return `${(seconds / 3600).toFixed(1)} h`;
-  return `${Math.round(seconds / 86400)} days`;
+  if (seconds < 90) return `${Math.round(seconds)}\u00a0s`;
+  if (seconds < 5400) return `${Math.round(seconds / 60)}\u00a0min`;
+  if (seconds < 172800) return `${(seconds / 3600).toFixed(1)}\u00a0h`;
+  return `${Math.round(seconds / 86400)}\u00a0days`;
 }
 
 const ago = (ms) => `${duration((Date.now() - ms) / 1000)} ago`;
@@ -120,7 +120,7 @@ function progress(item) {
     const took = (item.ended_ms - item.started_ms) / 1000;
     far.append(make("div", { class: "small" }, `${ago(item.ended_ms)} · took ${duration(took)}`));
   }
-  if (item.state === "silent" || item.state === "lost") {
+  if (item.state === "silent") {
     far.append(make("div", { class: "small" }, `heard of ${ago(item.heard_ms)}`));
   }
   return far;
@@ -173,6 +173,7 @@ function row(item) {
 
 function stages(item) {
   return make("ol", { class: "stages" }, ...item.stages.map((stage) => {
+    if (!stage.id) return make("li", {}, state(stage.state), ` ${stage.name}`);
     const took = ((stage.ended_ms || Date.now()) - stage.started_ms) / 1000;
     return make("li", {}, state(stage.state), " ", make("a", { href: `#/run/${stage.id}` }, stage.name),
       make("span", { class: "small" }, ` ${duration(took)}`));
@@ -299,6 +300,7 @@ async function route(anew) {
   mark();
   if (!view) { shown = null; return; }
   const here = location.hash;
+  if (shown !== here) $("#detail").replaceChildren(top("Reading", ""));
   try {
     await view(parts[1], parts[2], here);
   } catch (error) {
