@@ -198,7 +198,9 @@ def _single(command: "CommandLine") -> None:
     answer_as_json(config.result_format == "json")
     found = _checked(config)
     unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
-    _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])
+    # A pipeline hands the space on to the stages that are sweeps.
+    swept = any(stage.sweep for stage in config.pipeline.stages.values())
+    _raise_if_any([*found.errors, *(unswept if config.sweep.space and not swept else [])])
     overrides = tuple(composed.hydra.overrides.task)
 
     def work() -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from daf.config.refusals import shortened
 from daf.config.schemas import DAFConfig
 from daf.environment_checks import daf_check_environment
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, first_line
@@ -113,7 +114,7 @@ def _failed(job: StageJob, error: Exception) -> StageOutcome:
     if isinstance(error, DAFConfigError):
         told = "; ".join(map(str, error.problems))
     else:
-        told = first_line(error) if isinstance(error, DAFError) else f"{type(error).__name__}: {first_line(error)}"
+        told = shortened(error) if isinstance(error, DAFError) else f"{type(error).__name__}: {first_line(error)}"
     return StageOutcome(state="failed", error=redactor().text(told), transient=is_transient(error))
 
 
