@@ -26,6 +26,7 @@ from daf.run import daf_run
 from daf.statistics import compare_two, paired_effects
 from daf.tracking.tracker import Tracker
 from daf.training import TrainingResult, daf_train
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=2, max_steps=20)
@@ -144,6 +145,7 @@ def test_parts_of_policy_mission_and_reward(tiny: Load, tracker: Tracker, store:
         "evaluation.episodes=6",
     )
     result = daf_policy_ablation(config, tracker)
+    keeps_promises("ablation", result)
     contributions = {effect.name: effect.value.value for effect in result.parts}
     everything = result.means[()].value
     assert everything > 0

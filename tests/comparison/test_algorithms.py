@@ -11,6 +11,7 @@ from daf.comparison.compare import COMPARE
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError
 from daf.tracking.tracker import Tracker
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 ALGORITHMS = (
@@ -31,6 +32,7 @@ def test_algorithms_are_trained_and_compared(tiny: Load, tracker: Tracker, store
         "optimizer.anneal_lr=false",
     )
     result = daf_compare_policies(config, tracker)
+    keeps_promises("compare", result)
     assert isinstance(result, AlgorithmComparisonResult)
     assert {name: values.shape for name, values in result.scores.items()} == {"still": (2, 1, 2), "noop": (1, 1, 2)}
     assert {record.policies[0] for record in result.records} == {"still, seed 42", "still, seed 43", "noop"}

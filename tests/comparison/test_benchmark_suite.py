@@ -19,6 +19,7 @@ from daf.errors import DAFConfigError, DAFError
 from daf.run import daf_run
 from daf.tracking.tracker import Tracker
 from daf.visualization.text import p_text
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 BENCHMARK = (
@@ -135,6 +136,7 @@ def test_a_suite_end_to_end(tiny: Load, tracker: Tracker, store: str) -> None:
         "evaluation.episodes=8",
     )
     result = daf_benchmark_suite(config, tracker)
+    keeps_promises("benchmark", result)
     copy, idle, dice = result.algorithms
     assert len(result.records) == 3 * 8 * (6 + 3)
     assert {(scale.best_policy, scale.usable) for scale in result.scales} == {("starter", True)}

@@ -23,6 +23,7 @@ from daf.records import EpisodeRecord
 from daf.run import daf_run
 from daf.tracking.tracker import Tracker
 from tests.made_up import made_up_record
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 MINING = ("task=compare", "variant=objective_mine", "mission.max_steps=60")
@@ -31,6 +32,7 @@ MINING = ("task=compare", "variant=objective_mine", "mission.max_steps=60")
 def compared(config: DAFConfig, tracker: Tracker) -> PolicyComparisonResult:
     """A comparison of policies as they are."""
     result = daf_compare_policies(config, tracker)
+    keeps_promises("compare", result)
     assert isinstance(result, PolicyComparisonResult)
     return result
 

@@ -13,6 +13,7 @@ from daf.comparison.power.task import POWER, _needed
 from daf.config import DAFConfig
 from daf.errors import DAFConfigError
 from daf.tracking.tracker import Tracker
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 MINING = ("task=power", "variant=objective_mine", "mission.max_steps=60", "evaluation.episodes=6")
@@ -21,6 +22,7 @@ MINING = ("task=power", "variant=objective_mine", "mission.max_steps=60", "evalu
 def test_a_pilot_says_how_many_episodes_a_difference_needs(tiny: Load, tracker: Tracker, store: str) -> None:
     asked = (*MINING, "comparison.policies=[starter,random,noop]", "power.difference=0.02", "power.power=0.9")
     result = daf_required_episodes(tiny(*asked), tracker)
+    keeps_promises("power", result)
     assert isinstance(result, PowerResult)
     assert [(each.first, each.second) for each in result.episodes] == [
         ("starter", "random"),

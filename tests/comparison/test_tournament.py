@@ -22,6 +22,7 @@ from daf.scoring_analysis import daf_compute_vor, daf_compute_weighted_score
 from daf.tracking.tracker import Tracker
 from daf.visualization.text import p_text
 from tests.made_up import made_up_record
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 ARENA = MissionSpec(name="cogsguard_arena.basic", cogs=4, max_steps=20)
@@ -80,6 +81,7 @@ def test_only_what_is_missing_is_played(
 def test_scores_are_the_seasons_and_the_better_policy_leads(tiny: Load, tracker: Tracker, store: str) -> None:
     config = tiny(*TOURNAMENT, "tournament.policies=[noop,miner,random]", "tournament.seeds=5")
     result = daf_run_tournament(config, tracker)
+    keeps_promises("tournament", result)
     assert result.standings[0].policy == "miner"
     assert [standing.rank for standing in result.standings] == [1, 2, 3]
     pooled = daf_compute_weighted_score(result.records)

@@ -18,6 +18,7 @@ from daf.config import DAFConfig
 from daf.errors import DAFConfigError, DAFError
 from daf.run import daf_run
 from daf.tracking.tracker import Tracker
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 SEED = 1_000_000
@@ -67,6 +68,7 @@ PICKUP = (
 def test_vor_is_what_pickup_prints(tiny: Load, tracker: Tracker, store: str) -> None:
     config = tiny(*PICKUP)
     result = daf_compare_with_vor(config, tracker)
+    keeps_promises("vor", result)
     values, scenarios, overall = printed_by_pickup(config)
     (vor,) = result.missions
     ours = {count.candidate_agents: (count.score.value, count.vor.value) for count in vor.counts}

@@ -17,6 +17,7 @@ from tests.cli.support import run
 from tests.conftest import TINY
 from tests.deployment.support import made_bundle
 from tests.made_up import made_up_episode
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 GATED = ("task=gate", "deployment.name=pol", "deployment.unvalidated=true", "comparison.round_episodes=20")
@@ -52,6 +53,7 @@ def shifted_by(shift: float) -> Callable[[str, int], float]:
 def test_a_better_policy_is_promoted_early(tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> None:
     rounds = scoring(monkeypatch, shifted_by(1.0))
     result = daf_gate_policy(tiny(*GATED, *AGAINST, "deployment.require=['game/held >= 1']"), tracker)
+    keeps_promises("gate", result)
     assert result.promoted
     assert result.refused is None
     assert rounds == [40], "one round of 20 seeds, both policies"

@@ -27,6 +27,7 @@ from daf.run import daf_run
 from daf.tracking.store import open_store
 from daf.tracking.tracker import Tracker
 from tests.deployment.conftest import MISSION
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 RECORD = EpisodeRecord(
@@ -161,6 +162,7 @@ def test_a_class_of_ones_own_comes_with_its_code_and_plays_in_cogames(
         "deployment.files=[data,theirs/table.json]",
     )
     result = daf_package_policy(config, tracker)
+    keeps_promises("package", result)
     bundle = packed(result)
     assert result.name == "Theirs"
     with zipfile.ZipFile(bundle) as archive:

@@ -16,6 +16,7 @@ from daf.deployment.metadata import BundleMetadata
 from daf.deployment.validations import note_packed, passed_validation
 from daf.errors import DAFConfigError
 from daf.tracking.tracker import Tracker
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 POLICY = """
@@ -62,6 +63,7 @@ def test_a_bundle_that_was_packed_here_passes_and_is_noted(
     assert passed_validation(digest) is None
     config = tiny("task=validate", f"deployment.bundle={path}", "mission.max_steps=1000")
     result = daf_validate_deployment(config, tracker)
+    keeps_promises("validate", result)
     assert (result.digest, result.level, result.name, result.version) == (digest, "smoke", "walker", "1.2.0")
     answers = {check.name: check.status for check in result.checks}
     assert "failed" not in answers.values() and result.refused is None

@@ -17,6 +17,7 @@ from daf.evaluation.task import daf_evaluate
 from daf.records import EpisodePlan, EpisodeRecord, PolicySpec
 from daf.tracking.tracker import Tracker
 from tests.made_up import made_up_episode
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 
@@ -29,6 +30,7 @@ def test_policies_share_seeds_and_everything_is_logged(tiny: Load, tracker: Trac
         "evaluation.policies=[starter,random,'class=random,kw.vibe_action_p=0']",
     )
     result = daf_evaluate(config, tracker)
+    keeps_promises("evaluate", result)
     assert result.policies == ("starter", "random", "random (2)")
     assert [record.seed for record in result.records] == [1_000_000, 1_000_001] * 3
     assert result.objective == pytest.approx(sum(r.reward() for r in result.records[:2]) / 2)

@@ -8,6 +8,7 @@ from mlflow import MlflowClient
 from daf.config import DAFConfig
 from daf.mission_analysis import daf_show_missions
 from daf.tracking.tracker import Tracker
+from tests.promised_results import keeps_promises
 
 Load = Callable[..., DAFConfig]
 
@@ -22,6 +23,7 @@ def test_behaviour_is_shown_and_logged(tiny: Load, tracker: Tracker, store: str)
         "level=0.9",
     )
     result = daf_show_missions(config, tracker)
+    keeps_promises("missions", result)
     missions, variants, behaviour, *_ = result.tables
     assert len(missions.rows) == 51
     assert len(variants.rows) == 41

@@ -13,12 +13,22 @@ from daf.tracking.tracker import Tracker
 from daf.training.task import daf_train
 from daf.visualization.curves import daf_plot_training_curves
 from tests.bridge.training.support import Load
+from tests.promised_results import keeps_promises
 from tests.training.support import only_run
 
 
 def test_metrics_stream_and_the_checkpoint_is_logged(tiny: Load, tracker: Tracker, store: str) -> None:
-    result = daf_train(tiny("training.num_steps=768"), tracker)
+    config = tiny("training.num_steps=768", "variant=credit", "mission=miner_tutorial")
+    result = daf_train(config, tracker)
     tracker.close("FINISHED")
+    evaluation = keeps_promises("train", result)
+    assert evaluation is not None
+    # The same game, for the checkpoint instead of a new network.
+    for section in ("mission", "variant", "evaluation", "device", "tracking"):
+        assert getattr(evaluation, section) == getattr(config, section)
+    assert evaluation.task.name == "evaluate"
+    assert evaluation.policy.weights == str(result.files["checkpoint"])
+    assert result.metrics["train/agent_steps"] == 768
     client = MlflowClient(store)
     run = client.get_run(tracker.run_id)
     for name in ("losses/policy_loss", "learning_rate", "reward", "SPS"):
