@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: What people look at, and the folders below the output folder in which tasks leave it.
 PICTURES = (".png", ".svg", ".html")
-FOLDERS_OF_PICTURES = ("plots", "comparison", "comparison/plots", "power/plots")
+FOLDERS_OF_PICTURES = ("plots", "comparison/plots", "power/plots")
 
 
 def print_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> None:

@@ -110,9 +110,12 @@ def test_notes_break_between_words_and_paths_never(
 
 
 def test_the_end_names_the_pictures(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for name in ("plots/curve.png", "plots/notes.txt", "comparison/report.html"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+    for name in ("plots/curve.png", "plots/notes.txt", "comparison/plots/all.html"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     print_result(TaskResult(objective=None), tmp_path, "run", None)
     told = capsys.readouterr().out.splitlines()
-    assert told[:2] == [f"Pictures in {tmp_path}/plots: curve.png", f"Pictures in {tmp_path}/comparison: report.html"]
+    assert told[:2] == [
+        f"Pictures in {tmp_path}/plots: curve.png",
+        f"Pictures in {tmp_path}/comparison/plots: all.html",
+    ]
