@@ -50,6 +50,8 @@ def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id
     from daf.tasks import claimed_folder
 
     config = config.model_copy(update={"output_dir": str(Path(config.output_dir).absolute())})
+    if (answer := _untracked(config)) is not None:
+        return answer
     _raise_if_any(daf_check_environment(config).errors)
     with claimed_folder(config) as claim:
         return _run_checked(config, overrides, claim, parent_run_id)
@@ -62,6 +64,18 @@ def _run_checked(
 
     result, run_id = run_tracked(config, overrides, claim, parent_run_id=parent_run_id)
     print_result(result, Path(config.output_dir).absolute(), run_id, config.tracking.uri)
+    return result
+
+
+def _untracked(config: "DAFConfig") -> "TaskResult | None":
+    """The printed result of a task that is no run, such as `task=check`; None for all others."""
+    from daf.tasks import find_task, print_result, run_task
+
+    task = find_task(config.task)
+    if task.tracked:
+        return None
+    result = run_task(task, config, None)
+    print_result(result, Path(config.output_dir), None, config.tracking.uri)
     return result
 
 
@@ -157,6 +171,10 @@ def _single(command: "CommandLine") -> None:
     with hydra_on(command.config_dir, command.extra_config_dir) as hydra:
         composed = compose_job(hydra, command.overrides, command.config_name)
     config = validate(composed).model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
+    if (answer := _untracked(config)) is not None:
+        if answer.refused:
+            raise DAFError(answer.refused)
+        return
     found = _checked(config)
     unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
     _raise_if_any([*found.errors, *(unswept if config.sweep.space else [])])

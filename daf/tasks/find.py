@@ -4,7 +4,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from daf.bridge.imports import ForeignExitError, import_by_name, surviving
 from daf.config.paths import CONF_DIR
@@ -50,8 +50,11 @@ def _not_callable(found: Any) -> str | None:
     return None
 
 
-def run_task(task: Task, config: DAFConfig, tracker: "Tracker") -> TaskResult:
+def run_task(task: Task, config: DAFConfig, tracker: "Tracker | None") -> TaskResult:
     """Does the work. The function may be anybody's.
+
+    Args:
+        tracker: the run's; None for a task that is not tracked.
 
     Raises:
         DAFError: it wants to end the program, or gives no result of a task.
@@ -59,7 +62,7 @@ def run_task(task: Task, config: DAFConfig, tracker: "Tracker") -> TaskResult:
     """
     try:
         with surviving(f"code that task {task.name} runs"):
-            result = task.run(config, tracker)
+            result = task.run(config, cast("Tracker", tracker))
     except ForeignExitError as error:
         raise DAFError(str(error)) from error
     if not isinstance(result, TaskResult):

@@ -11,8 +11,12 @@ from daf.tracking.store import ui_command
 WIDTH_OF_FILES = 160
 
 
-def print_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> None:
-    """Prints what came out, where its files are and how it is found again in the store at `uri`."""
+def print_result(result: TaskResult, output_dir: Path, run_id: str | None, uri: str | None) -> None:
+    """Prints what came out, where its files are and how it is found again in the store at `uri`.
+
+    Args:
+        run_id: the MLflow run; None where there is none, and no files either.
+    """
     from rich.console import Console
 
     # In a file or a pipe there is no edge to wrap at. Brackets and colons in names are no markup and no emoji.
@@ -24,5 +28,7 @@ def print_result(result: TaskResult, output_dir: Path, run_id: str, uri: str | N
         console.print(replace(table, rows=rows).to_rich())
     for note in result.notes:
         console.print(note, soft_wrap=True)
+    if run_id is None:
+        return
     console.print(f"Files: {output_dir}", soft_wrap=True)
     console.print(f"MLflow run: {run_id} ({ui_command(uri)})", soft_wrap=True)

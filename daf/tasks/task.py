@@ -79,6 +79,8 @@ class Task:
         gives: names of the files that its result always has (`TaskResult.files`): later stages of a pipeline use them.
         scored_by_sweeps: whether a sweep trains (if the task does) and scores `policy` by itself, with pruning, several
             seeds and confirmation, instead of running the task for its objective.
+        tracked: whether it is a run: checked before, in an output folder and an MLflow run of its own. One that is not
+            only answers a question; it gets None for a tracker, and makes nothing.
     """
 
     name: str
@@ -92,3 +94,4 @@ class Task:
     decided_by: frozenset[str] | None = None
     gives: frozenset[str] = frozenset()
     scored_by_sweeps: bool = False
+    tracked: bool = True
