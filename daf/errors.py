@@ -1,13 +1,66 @@
 """The errors that DAF raises on purpose, each with the exit code that a shell script sees."""
 
+import importlib.metadata
+import re
+import shlex
+import sys
 from dataclasses import dataclass
 
 from daf.redaction.names import is_telling
+
+#: Modules whose package, or the one that brings it, has another name.
+PACKAGES = {
+    "PIL": "pillow",
+    "hydra": "hydra-core",
+    "metta_alo": "cogames",
+    "mettagrid": "cogames",
+    "pufferlib": "cogames",
+    "yaml": "pyyaml",
+}
 
 
 def first_line(error: BaseException) -> str:
     """What an error says first, or what it is."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def install_command(package: str) -> str:
+    """How a package comes into the environment that runs this.
+
+    Args:
+        package: what pip is to install, behind pip's own options where it needs some.
+    """
+    return shlex.join([sys.executable or "python", "-m", "pip", "install", *package.split()])
+
+
+def needs_package(feature: str, package: str) -> str:
+    """The sentence on an optional package that is missing: what needs it, and the command that installs it."""
+    return f"{feature} needs {package.split()[-1]}, which is not installed. Install it: {install_command(package)}"
+
+
+def missing_requirement(error: BaseException | None) -> str | None:
+    """The sentence on a package that DAF requires, where an import of it is behind an error; else None."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        if isinstance(error, ImportError) and (package := _required(error.name or "")):
+            what = "is not installed" if isinstance(error, ModuleNotFoundError) else f"is broken: {first_line(error)}"
+            return f"{package}, which DAF requires, {what}. Install it: {install_command(package)}, or ./scripts/setup"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+def _required(module: str) -> str | None:
+    """The requirement that a module belongs to, if it is one of DAF's, as it is written there."""
+    top = module.partition(".")[0]
+    name = PACKAGES.get(top, top)
+    try:
+        listed = importlib.metadata.requires("daf") or ()
+    except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
+        return name if name in PACKAGES.values() else None
+    wanted = (line.partition(";") for line in listed)
+    names = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower(): text.strip() for text, _, marker in wanted if not marker}
+    return names.get(name.lower().replace("_", "-"))
 
 
 class DAFError(Exception):

@@ -56,6 +56,8 @@ def daf_run(config: "DAFConfig", *, overrides: Sequence[str] = (), parent_run_id
     from daf.tasks import claimed_folder
 
     config = config.model_copy(update={"output_dir": str(Path(config.output_dir).absolute())})
+    if (answer := _answered(config)) is not None:
+        return answer
     _raise_if_any(daf_check_environment(config).errors)
     with claimed_folder(config) as claim:
         return _run_checked(config, overrides, claim, parent_run_id)
@@ -70,6 +72,19 @@ def _run_checked(
         result, run_id = run_tracked(config, overrides, claim, parent_run_id=parent_run_id)
     if config.result_format == "text":
         print_result(result, Path(config.output_dir).absolute(), run_id, config.tracking.uri)
+    return result
+
+
+def _answered(config: "DAFConfig") -> "TaskResult | None":
+    """The printed result of a task that only answers a question, such as `task=check`; None for all others."""
+    from daf.tasks import answer, find_task, print_result
+
+    task = find_task(config.task)
+    if not task.only_answers:
+        return None
+    result = answer(task, config)
+    if config.result_format == "text":
+        print_result(result, Path(config.output_dir), "", config.tracking.uri)
     return result
 
 
@@ -196,6 +211,10 @@ def _single(command: "CommandLine") -> None:
     config = validated.model_copy(update={"output_dir": job_folder(composed, "hydra.run.dir")})
     _raise_if_any(given_in_vain(config.task.name, command.overrides))
     answer_as_json(config.result_format == "json")
+    if (answer := _answered(config)) is not None:
+        if answer.refused:
+            raise DAFError(answer.refused)
+        return
     found = _checked(config)
     unswept = [Problem("sweep.space", "is only swept with -m.", "Write: python -m daf.run -m ...")]
     # A pipeline hands the space on to the stages that are sweeps.

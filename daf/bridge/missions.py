@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from daf.bridge.imports import contained, surviving
 from daf.bridge.mission_names import is_mission_file
+from daf.errors import missing_requirement
 from daf.files import is_there
 from daf.records import MissionSpec, digest
 
@@ -164,6 +165,8 @@ def why_unplayable(spec: MissionSpec) -> str | None:
     except AssertionError as error:
         return str(error) or f"the variants {', '.join(spec.variants)} conflict on this map"
     except Exception as error:  # the simulator raises whatever its C++ side throws
+        if missing_requirement(error):
+            raise
         return f"{error}"
     finally:
         simulator_logger.setLevel(level)

@@ -5,7 +5,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from daf.errors import DAFConfigError, DAFError, DAFInterruptedError
+from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, missing_requirement
 from daf.execution.interrupts import end_in_order, ended_by
 
 
@@ -27,6 +27,9 @@ def exit_code(action: Callable[[], None], program: str = "daf_run") -> int:
 
 
 def _print_error(error: Exception, program: str) -> int:
+    if missing := missing_requirement(error):
+        print(f"{program}: {missing}", file=sys.stderr)
+        return DAFError.exit_code
     # Only where something went wrong: they cost half of what `--help` takes.
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException

@@ -24,12 +24,13 @@ from pydantic import ValidationError
 from daf.config.brought_along import with_game
 from daf.config.explain import explain_validation
 from daf.config.paths import CONF_DIR
+from daf.config.plugins import HYDRA_PLUGINS
 from daf.config.references import Stores
 from daf.config.refusals import ALSO, SEARCH_PATH, is_sweep, refused_overrides, shortened
 from daf.config.schemas import DAFConfig
 from daf.config.sections import VALUE_KEYS
 from daf.config.suggestions import nearest
-from daf.errors import DAFConfigError, Problem, first_line
+from daf.errors import DAFConfigError, Problem, first_line, needs_package
 from daf.files import is_file, write_whole
 from daf.redaction import HIDDEN, redactor
 
@@ -348,6 +349,8 @@ def _explain_override(text: str, error: Exception, known_keys: Sequence[str]) ->
     options = GlobalHydra.instance().config_loader().get_group_options(key)
     if options and not override.is_delete():
         value = override.value()
+        if plugin := HYDRA_PLUGINS.get(f"{key}={value}"):
+            return Problem(key, f"{needs_package(repr(value), plugin[0])}.")
         return Problem(
             key, f"there is no option {shortened(repr(value))}.", nearest(str(value), options) + ALSO.get(key, "")
         )

@@ -35,6 +35,13 @@ def tracking_uri(uri: str | None) -> str:
     return f"{SQLITE}{Path.cwd() / path}" if is_relative else address
 
 
+def studies_folder(uri: str | None) -> Path:
+    """Where studies are kept without `sweep.storage`: beside the tracking store where that is a file."""
+    address = tracking_uri(uri)
+    local = address.startswith(SQLITE)
+    return (Path(address.removeprefix(SQLITE)).parent if local else project_dir() / "mlruns") / "studies"
+
+
 def address_key(uri: str | None) -> str:
     """Where the address comes from: the config's key, or the environment's variable."""
     return VARIABLE if not uri and os.environ.get(VARIABLE) else "tracking.uri"

@@ -7,11 +7,11 @@ from typing import Any
 
 from daf.config.schemas import DAFConfig
 from daf.config.sections import FREE
+from daf.config.tracking_address import studies_folder
 from daf.records import digest
 from daf.redaction import redactor
 from daf.tasks import find_task
 from daf.tracking.provenance import flatten
-from daf.tracking.store import project_dir, tracking_uri
 
 #: Settings of the sweep that, changed, make another study where no name is given.
 NAMING = ("sampler", "sampler_kwargs", "pruner", "pruner_kwargs", "patience", "enqueue")
@@ -51,7 +51,4 @@ def study_name(config: DAFConfig) -> str:
 
 def default_storage(config: DAFConfig) -> Path:
     """The study's journal, beside the tracking store where that is a file."""
-    address = tracking_uri(config.tracking.uri)
-    local = address.startswith("sqlite:///")
-    folder = Path(address.removeprefix("sqlite:///")).parent if local else project_dir() / "mlruns"
-    return folder / "studies" / f"{study_name(config)}.journal"
+    return studies_folder(config.tracking.uri) / f"{study_name(config)}.journal"

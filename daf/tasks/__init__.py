@@ -1,7 +1,7 @@
 """What a task is, how it is found, run as a tracked run, and shown."""
 
 from daf.tasks.find import find_task, run_task
-from daf.tasks.outcome import noted_as_it_ends, notifying
+from daf.tasks.outcome import answer, noted_as_it_ends, notifying
 from daf.tasks.show import print_result
 from daf.tasks.task import (
     KeyedPolicy,
@@ -18,6 +18,7 @@ from daf.tasks.tracked import claimed_folder, run_name, run_tracked, tracked
 __all__ = [
     "KeyedPolicy",
     "Task",
+    "answer",
     "claimed_folder",
     "configured_policies",
     "find_task",

@@ -14,7 +14,10 @@ from daf.files import write_whole
 from daf.notification import Notifier
 from daf.redaction import redactor
 from daf.results import Outcome, Status, TaskResult
+from daf.tasks.find import run_task
+from daf.tasks.task import Task
 from daf.tracking import Tracker
+from daf.tracking.untracked import Untracked
 
 log = logging.getLogger(__name__)
 
@@ -94,16 +97,7 @@ class Ending:
     def finish(self, result: TaskResult) -> None:
         """Notes a result while its tracker is open: work that is done stays done where the note cannot be written."""
         assert self.tracker is not None, "there is a result, so there was a run"
-        error = result.refused or (incomplete(result.failed) if result.failed else None)
-        _last.outcome = Outcome(
-            task=self.task,
-            status="refused" if result.refused else "failed" if error else "ok",
-            exit_code=DAFError.exit_code if error else 0,
-            output_dir=self.output_dir,
-            run_id=self.tracker.run_id,
-            result=result,
-            error=error,
-        )
+        _last.outcome = _outcome(result, self.task, self.output_dir, self.tracker.run_id)
         try:
             self.tracker.log_text(outcome_text(_last.outcome), RESULT_FILE)
         except DAFError as refused:
@@ -118,6 +112,26 @@ class Ending:
             write_whole(self.output_dir / RESULT_FILE, outcome_text(_last.outcome))
         except OSError as refused:
             log.warning("%s cannot be written: %s", self.output_dir / RESULT_FILE, refused.strerror or refused)
+
+
+def answer(task: Task, config: DAFConfig) -> TaskResult:
+    """The result of a task that only answers a question, noted for who asks how the last run has ended."""
+    result = run_task(task, config, Untracked(Path(config.output_dir)))
+    _last.outcome = _outcome(result, task.name)
+    return result
+
+
+def _outcome(result: TaskResult, task: str, output_dir: Path | None = None, run_id: str = "") -> Outcome:
+    error = result.refused or (incomplete(result.failed) if result.failed else None)
+    return Outcome(
+        task=task,
+        status="refused" if result.refused else "failed" if error else "ok",
+        exit_code=DAFError.exit_code if error else 0,
+        output_dir=output_dir,
+        run_id=run_id,
+        result=result,
+        error=error,
+    )
 
 
 def incomplete(failed: int) -> str:

@@ -55,7 +55,8 @@ def _redacted(table: ResultTable) -> ResultTable:
 
 
 def _endings(result: TaskResult, output_dir: Path, run_id: str, uri: str | None) -> Iterator[str]:
-    yield f"Files: {output_dir}"
+    if output_dir.is_dir():  # a task that only answers a question makes none
+        yield f"Files: {output_dir}"
     if run_id:  # a task that tracks nothing has none
         yield f"MLflow run: {run_id} ({ui_command(uri)})"
     if result.next:

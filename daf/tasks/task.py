@@ -82,6 +82,8 @@ class Task:
         scored_by_sweeps: whether a sweep trains (if the task does) and scores `policy` by itself, with pruning, several
             seeds and confirmation, instead of running the task for its objective.
         tracked: whether its work is a run in MLflow. What only looks at a store is none, and makes none.
+        only_answers: whether it makes nothing, not even a folder, but answers a question about a config, which is not
+            checked before.
     """
 
     name: str
@@ -97,3 +99,4 @@ class Task:
     goes_on: bool = False
     scored_by_sweeps: bool = False
     tracked: bool = True
+    only_answers: bool = False

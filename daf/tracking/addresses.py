@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from daf.errors import Problem
+from daf.errors import Problem, install_command
 from daf.files import why_no_files
 from daf.tracking.deliver import reason
 
@@ -123,7 +123,7 @@ def _check_database(address: str, experiment: str) -> None:
             engine = create_engine(url, poolclass=NullPool)
     except ModuleNotFoundError as error:
         what = f"the database's driver is not installed: {error.name}."
-        raise WrongAddressError(what, f"Install {_package(error.name)}, or use another store.") from error
+        raise WrongAddressError(what, f"Install it: {install_command(_package(error.name))}") from error
     except (SQLAlchemyError, SAWarning, ValueError) as error:
         raise WrongAddressError(f"is no address of a database: {reason(error)}", FORMS) from error
     if url.get_backend_name() == "sqlite" and not _sqlite_exists(url):

@@ -8,7 +8,7 @@ from daf.config.tracking_address import address_key, mlflow_client
 from daf.config.tracking_address import is_run_id as is_run_id
 from daf.config.tracking_address import project_dir as project_dir
 from daf.config.tracking_address import tracking_uri as tracking_uri
-from daf.errors import DAFConfigError, Problem
+from daf.errors import DAFConfigError, Problem, missing_requirement
 from daf.execution.interrupts import interrupt_deferred
 from daf.redaction import redactor
 from daf.tracking.addresses import (
@@ -55,6 +55,8 @@ def tracking_problems(uri: str | None, experiment: str) -> list[Problem]:
     except WrongAddressError as error:
         return [error.problem(address_key(uri))]
     except Exception as error:  # a server may answer anything
+        if missing_requirement(error):
+            raise
         return [_unopened(uri, error)]
     _found_right.add((address, experiment))
     return []

@@ -1,5 +1,6 @@
 """Plots come last, in a worker, and one that never ends is left out."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,31 @@ def test_a_plot_that_never_ends_is_left_out_and_the_others_are_drawn(
     assert pool.limits == [3.0] * 3
     assert "The plot hangs was left out: The worker process was ended: no sign." in caplog.text
     assert "The plot dies was left out" in caplog.text
+
+
+class Broken(Pool):
+    """Fails before it begins a plot, as where matplotlib cannot be imported."""
+
+    def events(self) -> Iterator[Event]:
+        yield JobFailed(job_id=len(self.limits), reason="error", traceback="Traceback\nRuntimeError: no fonts")
+
+
+def test_without_matplotlib_there_are_no_plots_and_one_warning(
+    tiny: Load, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pool: Any = Broken()
+    assert draw_in_worker(pool, tiny(), tmp_path) == []
+    assert caplog.messages == ["The plots were left out: RuntimeError: no fonts"]
+
+
+def test_a_worker_whose_matplotlib_is_broken_fails_with_the_reason(
+    tiny: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = with_sweep(tiny(), space={"optimizer.lr": [1e-4, 1e-3]}, name="mine")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    context: Any = None
+    with pytest.raises(ImportError, match=r"matplotlib\.figure"):
+        draw(PlotJob(config=config, folder=tmp_path, skip=frozenset()), context)
 
 
 def test_a_worker_says_what_it_begins(tiny: Load, tmp_path: Path) -> None:

@@ -98,6 +98,7 @@ def test_replays_that_cannot_be_drawn_end_no_evaluation(
     assert "The replays of noop on cogsguard_arena.basic could not be made and had to be left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_matplotlib_is_broken_and_the_command_ends_with_0(tmp_path: Path, fresh_database: Path) -> None:
     broken = tmp_path / "first" / "matplotlib" / "__init__.py"
     broken.parent.mkdir(parents=True)

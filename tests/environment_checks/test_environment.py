@@ -1,6 +1,5 @@
 """What is found before anything is started."""
 
-import importlib.metadata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 
 from daf.config import DAFConfig
 from daf.config.missions import mission_specs
-from daf.environment_checks import daf_check_dependencies, daf_check_environment
+from daf.environment_checks import daf_check_environment
 
 Load = Callable[..., DAFConfig]
 
@@ -117,13 +116,14 @@ def test_evaluating_needs_no_network(tiny: Load, policy: str) -> None:
     assert found(tiny("task=evaluate", f"policy={policy}")) == {}
 
 
-def test_packages_are_there_missing_or_of_another_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert daf_check_dependencies().passed
-    assert daf_check_dependencies().warnings == ()
-    needs = ["cogames==0.17.1", "no-such-package>=1", "pydantic<1", "elsewhere; sys_platform == 'nowhere'"]
-    monkeypatch.setattr(importlib.metadata, "requires", lambda name: needs)
-    found = daf_check_dependencies()
-    assert [problem.where for problem in found.errors] == ["no-such-package"]
-    (warning,) = found.warnings
-    assert warning.startswith("pydantic is 2.")
-    assert "pydantic<1" in warning
+def test_bad_weights_a_bad_device_and_impossible_cogs_are_all_named(tiny: Load) -> None:
+    missions = ("mission.cogs=8", "evaluation.missions=[evals.diagnostic_memory,cogsguard_arena.basic]")
+    problems = found(
+        tiny("task=evaluate", *missions, "policy.weights=gone.pt", "device=cuda:63", "evaluation.baselines=[token]")
+    )
+    assert problems.keys() == {
+        "policy.weights",
+        "device",
+        "mission evals.diagnostic_memory",
+        "evaluation.baselines.0",  # loaded on the mission that can be built
+    }
