@@ -16,7 +16,7 @@ from daf.sweeps.study import StoredStudy
 log = logging.getLogger(__name__)
 
 #: Seconds after which no further picture is begun: somebody waits for the end.
-ENOUGH_S = 10.0
+ENOUGH_S = 5.0
 
 
 @contextmanager
@@ -31,10 +31,11 @@ def shown_if_cut_short(stored: StoredStudy, request: SweepRequest) -> Iterator[N
 
 
 def _leave(stored: StoredStudy, request: SweepRequest) -> None:
-    if not stored.ran():
+    status = read_status(stored)
+    if not status.complete:
         return
     tracker, folder = request.tracker, request.output_dir / "plots"
-    log_summary(tracker, read_status(stored), [trials_table(stored, request.config.objective.metric)])
+    log_summary(tracker, status, [trials_table(stored, request.config.objective.metric)])
     log.info("drawing what there is in %s; Ctrl-C leaves it out", folder)
     # Here and not in a worker: those are gone. The page is the last, and matters most.
     drawings = list(sweep_plots(stored, folder, request.config).items())

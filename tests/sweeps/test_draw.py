@@ -184,8 +184,9 @@ def test_the_page_holds_what_the_study_knows(tiny: Load) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), DAFError("too many failed")])
 def test_a_sweep_that_is_cut_short_leaves_what_there_is(
-    tiny: Load, tracker: Tracker, tmp_path: Path, error: BaseException
+    tiny: Load, tracker: Tracker, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
+    monkeypatch.setattr("daf.sweeps.cut_short.ENOUGH_S", 300.0)  # a busy machine draws slowly
     config = with_sweep(tiny(), space={"optimizer.lr": [1e-4, 1e-3]}, name="mine")
     stored = open_study(config)
     trial = stored.next_trial()
