@@ -9,6 +9,7 @@ import pytest
 from daf.config import CONF_DIR, DAFConfig, daf_load_config
 from daf.environment_checks import daf_check_environment
 from daf.orchestrators import (
+    daf_run_benchmark_pipeline,
     daf_run_comparison_pipeline,
     daf_run_training_pipeline,
 )
@@ -43,6 +44,12 @@ def test_training_and_comparison_from_python(tiny: Load) -> None:
         other.model_copy(update={"comparison": tiny("comparison.policies=[noop,starter]").comparison})
     )
     assert statuses(compared) == {"compare": "ok", "tournament": "ok"}
+
+
+def test_a_benchmark_of_what_was_trained(tiny: Load) -> None:
+    suite = ("benchmark.suite=integrated", "benchmark.scripted=[miner]", "mission.max_steps=10")
+    result = daf_run_benchmark_pipeline(tiny(*suite))
+    assert statuses(result) == {"train": "ok", "benchmark": "ok"}, result.refused
 
 
 @IS_THERE
