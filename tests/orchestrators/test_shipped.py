@@ -11,6 +11,7 @@ from daf.environment_checks import daf_check_environment
 from daf.orchestrators import (
     daf_run_benchmark_pipeline,
     daf_run_comparison_pipeline,
+    daf_run_sweep_pipeline,
     daf_run_training_pipeline,
 )
 from daf.orchestrators.plan import stages_of
@@ -44,6 +45,14 @@ def test_training_and_comparison_from_python(tiny: Load) -> None:
         other.model_copy(update={"comparison": tiny("comparison.policies=[noop,starter]").comparison})
     )
     assert statuses(compared) == {"compare": "ok", "tournament": "ok"}
+
+
+def test_a_sweeps_best_config_is_trained_anew(tiny: Load) -> None:
+    space = "+sweep.space={optimizer.lr:[1e-3,2e-3]}"
+    result = daf_run_sweep_pipeline(tiny(space, "sweep.sampler=grid", "sweep.confirm=off", "sweep.n_jobs=1"))
+    assert statuses(result) == dict.fromkeys(("sweep", "usual", "best", "compare"), "ok")
+    text = (result.stage("best").output_dir / "config.yaml").read_text()
+    assert "lr: 0.001" in text or "lr: 0.002" in text
 
 
 def test_a_benchmark_of_what_was_trained(tiny: Load) -> None:
