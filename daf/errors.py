@@ -5,6 +5,8 @@ import re
 import shlex
 import sys
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 
 from daf.redaction.names import is_telling
 
@@ -30,7 +32,12 @@ def install_command(package: str) -> str:
     Args:
         package: what pip is to install, behind pip's own options where it needs some.
     """
-    return shlex.join([sys.executable or "python", "-m", "pip", "install", *package.split()])
+    python = sys.executable or "python"
+    if find_spec("pip"):
+        return shlex.join([python, "-m", "pip", "install", *package.split()])
+    # As ./scripts/setup makes it, with uv beside it where there was none.
+    uv = Path(sys.prefix).parent / ".uv" / "bin" / "uv"
+    return shlex.join([str(uv) if uv.is_file() else "uv", "pip", "install", "--python", python, *package.split()])
 
 
 def needs_package(feature: str, package: str) -> str:

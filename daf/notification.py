@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from daf.errors import first_line
+from daf.errors import first_line, needs_package
 from daf.redaction import redactor
 from daf.results import Outcome, ResultTable
 
@@ -79,7 +79,7 @@ def _addresses(urls: Sequence[str]) -> "list[tuple[str, Apprise]]":
     try:
         from apprise import Apprise
     except ImportError:
-        log.warning("Nobody will be told: notify.urls needs apprise. Install it with: pip install 'daf[notify]'")
+        log.warning("Nobody will be told: %s.", needs_package("notify.urls", "apprise"))
         return []
     logging.getLogger("apprise").setLevel(logging.ERROR)
     found = []

@@ -252,7 +252,7 @@ def _multirun(command: "CommandLine", folder: str) -> None:
         notifying(configs[0]),
         claimed(Path(folder), request) as claim,
         noted_as_it_ends("multirun", Path(folder)) as ending,
-        tracked(configs[0], name, command.overrides, claim) as tracker,
+        tracked(configs[0], name, command.overrides, claim, kind="multirun") as tracker,
     ):
         ending.tracker = tracker
         os.environ[PARENT_RUN] = tracker.run_id

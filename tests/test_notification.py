@@ -111,7 +111,7 @@ def test_without_apprise_one_sentence_says_how_to_install_it(
     with caplog.at_level(logging.WARNING):
         Notifier(["json://127.0.0.1"]).tell(Outcome(task="train", status="ok", exit_code=0))
     (record,) = caplog.records
-    assert "pip install 'daf[notify]'" in record.message
+    assert "notify.urls needs apprise, which is not installed. Install it: " in record.message
 
 
 def test_a_long_table_is_cut_and_says_so() -> None:

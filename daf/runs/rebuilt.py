@@ -26,6 +26,7 @@ from daf.visualization.comparison_tables import pairs_table, summary_table
 from daf.visualization.curves import daf_plot_training_curves
 from daf.visualization.drawing import draw_files
 from daf.visualization.evaluation_tables import episodes_csv
+from daf.visualization.findings import ReportSetup
 
 PICTURES, PAGES = (".png", ".svg"), (".html",)
 
@@ -72,10 +73,18 @@ def _comparison(logged: Logged, tracker: Tracker) -> Rebuilt:
     records, names = logged.records("comparison"), told["comparison"]
     scores = paired_scores(records, [], names["policies"], names["missions"], options.metric)
     played = Played(records, [], scores, where_rounds_stand(options, scores, records))
-    findings = replace(comparison_findings(options, played), notes=tuple(told["notes"]))
+    findings = replace(comparison_findings(options, played), notes=tuple(told["notes"]), setup=_setup(told["setup"]))
     report = daf_publish_comparison(findings, tracker)
     tables = (summary_table(findings.comparison, scores.metric, findings.direction), pairs_table(findings.comparison))
     return Rebuilt(tables=tables, notes=tuple(findings.notes), pictures=report.plots, page=report.html)
+
+
+def _setup(told: dict[str, Any]) -> ReportSetup:
+    """What the report said about where its episodes come from. Replays stay where they are."""
+    table = told["policies"] and ResultTable(
+        told["policies"]["title"], tuple(told["policies"]["columns"]), tuple(map(tuple, told["policies"]["rows"]))
+    )
+    return ReportSetup(facts=told["facts"], command=told["command"], policies=table)
 
 
 def _tournament(logged: Logged, tracker: Tracker) -> Rebuilt:

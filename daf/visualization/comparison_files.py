@@ -45,5 +45,6 @@ def findings_json(findings: ComparisonFindings) -> str:
         "comparison": dataclasses.asdict(findings.comparison),
         "profiles": dataclasses.asdict(findings.profiles),
         "sequential": dataclasses.asdict(findings.sequential) if findings.sequential else None,
+        "setup": dataclasses.asdict(findings.setup),
     }
     return json.dumps(json_ready(data), indent=1) + "\n"

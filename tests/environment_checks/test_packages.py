@@ -1,6 +1,8 @@
 """Packages that are missing, broken, of another version, or optional."""
 
 import importlib.metadata
+import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from daf.config import DAFConfig, daf_load_config
 from daf.environment_checks import daf_check_dependencies, optional, packages
 from daf.environment_checks.optional import check_optional_parts
-from daf.errors import DAFConfigError, missing_requirement, needs_package
+from daf.errors import DAFConfigError, install_command, missing_requirement, needs_package
 
 Load = Callable[..., DAFConfig]
 
@@ -77,11 +79,11 @@ def test_an_optional_package_is_named_with_the_command_that_installs_it(
     (row,) = check_optional_parts(tiny()).rows
     assert row.state == "ok"
     assert "Not here: notify.urls: " in row.found
-    assert row.found.endswith("-m pip install apprise")
+    assert row.found.endswith(" apprise")
     found = check_optional_parts(tiny("notify.urls=['json://localhost:1']"))
     assert found.passed
     assert "apprise is not installed" in found.warnings[0]
-    assert found.rows[0].remedy.endswith("-m pip install apprise")
+    assert found.rows[0].remedy.endswith(" apprise")
 
 
 def test_a_launcher_that_is_not_installed_is_named_with_its_command() -> None:
@@ -98,3 +100,10 @@ def test_whose_absence_is_behind_an_error() -> None:
     assert missing_requirement(ModuleNotFoundError("mine", name="my_policy")) is None
     assert missing_requirement(ValueError("torch")) is None
     assert needs_package("notify.urls", "apprise").startswith("notify.urls needs apprise, which is not installed. ")
+
+
+def test_the_command_that_installs_a_package_is_one_that_works_here() -> None:
+    """An environment that uv has made holds no pip. What is there already needs no network."""
+    command = [*shlex.split(install_command("packaging")), "--dry-run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

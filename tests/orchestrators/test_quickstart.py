@@ -65,4 +65,4 @@ def test_the_shipped_defaults_beat_random_and_noop(tmp_path_factory: pytest.Temp
     assert isinstance(result, PipelineResult)
     pairs = {row[0]: row[-1] for table in result.stage("compare").tables[1:2] for row in table.rows}
     for baseline in ("random", "noop"):
-        assert pairs[f"lstm (trained) - {baseline}"] == "lstm (trained) higher"
+        assert pairs[f"lstm (trained) - {baseline}"] == "lstm (trained) is higher"
