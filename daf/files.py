@@ -100,8 +100,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     Raises:
         OSError: the folder is missing, read-only or full.
     """
-    with writing_whole(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+    try:
+        with writing_whole(path) as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+    except OSError as error:
+        if error.errno:  # a full disk does not say for which file
+            error.filename = error.filename or str(path)
+        raise
 
 
 def _opened(partial: Path) -> BinaryIO:

@@ -93,7 +93,8 @@ def _ctrl_c_kept() -> Iterator[None]:
         signal.signal = set_handler
         if handler is not None:  # of a program that embeds Python
             set_handler(signal.SIGINT, handler)
-        if raised:
+        # One that came before the block had begun is on its way already, and this generator is only cleaned up.
+        if raised and not isinstance(sys.exception(), GeneratorExit):
             raise raised[0]
 
 

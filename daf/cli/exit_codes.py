@@ -1,5 +1,6 @@
 """What a shell script sees of an error: a message on standard error and an exit code."""
 
+import errno
 import os
 import sys
 import traceback
@@ -7,6 +8,9 @@ from collections.abc import Callable
 
 from daf.errors import DAFConfigError, DAFError, DAFInterruptedError, missing_requirement
 from daf.execution.interrupts import end_in_order, ended_by
+
+#: What a disk says that takes no more.
+NO_MORE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def exit_code(action: Callable[[], None], program: str = "daf_run") -> int:
@@ -27,8 +31,8 @@ def exit_code(action: Callable[[], None], program: str = "daf_run") -> int:
 
 
 def _print_error(error: Exception, program: str) -> int:
-    if missing := missing_requirement(error):
-        print(f"{program}: {missing}", file=sys.stderr)
+    if told := missing_requirement(error) or _refused_by_disk(error):
+        print(f"{program}: {told}", file=sys.stderr)
         return DAFError.exit_code
     # Only where something went wrong: they cost half of what `--help` takes.
     from hydra.errors import HydraException
@@ -40,3 +44,10 @@ def _print_error(error: Exception, program: str) -> int:
     print("".join(traceback.format_exception(error)), file=sys.stderr)
     print(f"{program}: failed with the error above. If it is DAF's fault, please report it.", file=sys.stderr)
     return DAFError.exit_code
+
+
+def _refused_by_disk(error: Exception) -> str | None:
+    """The sentence on a disk that takes no more; None for any other error."""
+    if not isinstance(error, OSError) or error.errno not in NO_MORE:
+        return None
+    return f"{error.filename or 'a file'} cannot be written: {error.strerror}. What was written before stays."

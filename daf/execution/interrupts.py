@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -43,6 +44,14 @@ class _Endings:
             self._raised_at = time.monotonic()
             raise KeyboardInterrupt
 
+    def raise_again(self) -> None:
+        """Raises a KeyboardInterrupt once more that was lost where Python ignores errors, such as in a destructor."""
+        self._raised_at = float("-inf")
+        # Not at once, which would be in the same place.
+        later = threading.Timer(0.02, signal.raise_signal, (signal.SIGINT,))
+        later.daemon = True
+        later.start()
+
 
 _endings = _Endings()
 
@@ -59,9 +68,19 @@ def end_in_order() -> Iterator[None]:
     for number in ENDING:
         if before[number] is not signal.SIG_IGN:
             signal.signal(number, _endings.on_ending)
+    hook = sys.unraisablehook
+
+    def on_ignored(ignored: "sys.UnraisableHookArgs") -> None:
+        if isinstance(ignored.exc_value, KeyboardInterrupt):
+            _endings.raise_again()
+        else:
+            hook(ignored)
+
+    sys.unraisablehook = on_ignored
     try:
         yield
     finally:
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
 

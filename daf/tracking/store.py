@@ -109,11 +109,25 @@ def open_store(uri: str | None, experiment: str) -> tuple["MlflowClient", str]:
 
         # Interrupted halfway, a migration may swallow Ctrl-C or keep the database locked.
         with interrupt_deferred(), FileLock(path.parent / LOCK):
+            _make_whole(path)
             return _opened(address, experiment, path.parent)
     except WrongAddressError as error:
         raise DAFConfigError([error.problem(address_key(uri))]) from error
     except Exception as error:  # MLflow, its databases and servers raise what they like
         raise DAFConfigError([_unopened(uri, error)]) from error
+
+
+def _make_whole(path: Path) -> None:
+    """Gives a new database its name once it is complete: one that is killed halfway could never be opened again."""
+    if _holds_something(path):
+        return
+    from sqlalchemy import URL
+
+    partial = path.with_name(f".{path.name}.new")
+    partial.unlink(missing_ok=True)  # of somebody who was killed
+    address = URL.create("sqlite", database=str(partial)).render_as_string()
+    mlflow_client(address).search_experiments(max_results=1)
+    partial.replace(path)
 
 
 def _opened(address: str, experiment: str, folder: Path | None) -> tuple["MlflowClient", str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from daf.bridge import imports
 from daf.bridge.imports import ForeignExitError, contained, import_by_name, surviving
 from daf.bridge.missions import why_unplayable
 from daf.bridge.policies import policy_class
@@ -74,6 +75,15 @@ def test_a_module_cannot_have_ctrl_c_for_itself(then: str, modules: Path) -> Non
         import_by_name(f"{name}.Policy")
     assert signal.getsignal(signal.SIGINT) is handler
     assert signal.signal.__module__ == "signal"
+
+
+def test_a_ctrl_c_that_came_before_the_block_began_is_not_told_again_when_all_is_over() -> None:
+    kept = imports._ctrl_c_kept()
+    kept.__enter__()
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    kept.gen.close()  # as when nobody holds it any more
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_torch_leaves_no_folder_that_a_killed_process_could_not_remove() -> None:

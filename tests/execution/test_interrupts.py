@@ -6,12 +6,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from multiprocessing.synchronize import Event
+from pathlib import Path
 
 import pytest
 
 from daf.cli.exit_codes import exit_code
 from daf.execution.interrupts import end_in_order, interrupt_deferred
+from daf.files import write_whole
 
 
 def test_an_interrupt_waits_for_the_end_of_the_block() -> None:
@@ -38,6 +41,17 @@ def test_an_interrupt_can_be_let_in_earlier() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_one_that_comes_in_a_destructor_is_not_lost() -> None:
+    class Last:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt), end_in_order():
+        Last()
+        time.sleep(10)
+        raise AssertionError("went on")
+
+
 def test_other_threads_never_get_one() -> None:
     seen: list[object] = []
 
@@ -52,6 +66,13 @@ def test_other_threads_never_get_one() -> None:
     assert seen == [signal.default_int_handler]
 
 
+def test_a_full_disk_is_told_in_a_sentence(disk: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
+    path = disk("size=1m") / "weights.pt"
+    assert exit_code(lambda: write_whole(path, bytes(2**21))) == 1
+    told = capsys.readouterr().err
+    assert told == f"daf_run: {path} cannot be written: No space left on device. What was written before stays.\n"
+
+
 def test_an_interrupt_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
@@ -64,6 +85,7 @@ ENDLESS = """
 import signal, sys, time
 from daf.cli.exit_codes import exit_code
 from daf.execution.interrupts import end_in_order, interrupt_deferred
+from daf.files import write_whole
 def work():
     try:
         with interrupt_deferred():

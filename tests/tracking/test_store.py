@@ -6,6 +6,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -165,3 +166,20 @@ def test_mlflows_own_variable_counts_where_no_address_is_given(
     assert refusal(None).startswith("MLFLOW_TRACKING_URI: ")
     monkeypatch.chdir(tmp_path)
     assert tracking_uri("sqlite:///x.db") == f"sqlite:///{tmp_path / 'x.db'}"
+
+
+def test_whoever_is_killed_while_it_makes_the_database_leaves_none_that_is_half_made(tmp_path: Path) -> None:
+    path = tmp_path / "store" / "mlflow.db"
+    uri, half = f"sqlite:///{path}", path.with_name(".mlflow.db.new")
+    text = f"from daf.tracking.store import open_store; open_store({uri!r}, 'test')"
+    making = subprocess.Popen([sys.executable, "-c", text])
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (half.is_file() and half.stat().st_size > 0):
+        time.sleep(0.005)
+    making.kill()
+    making.wait()
+    assert half.is_file()
+    assert not path.exists()
+    client, experiment = open_store(uri, "test")
+    assert client.get_experiment(experiment).name == "test"
+    assert not half.exists()
