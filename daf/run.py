@@ -20,7 +20,6 @@ from daf.cli.task_sections import given_in_vain
 from daf.config.paths import CONF_DIR
 from daf.errors import DAFConfigError, DAFError, Problem, first_line
 from daf.execution.interrupts import hear_no_more
-from daf.execution.progress import working
 from daf.records import digest
 from daf.redaction import guarded
 from daf.results import TaskResult
@@ -200,6 +199,7 @@ def _single(command: "CommandLine") -> None:
     """One job: composed once and checked once, before Hydra creates its folder."""
     from daf.cli.hydra_job import job_folder, run_as_job
     from daf.config.compose import compose_job, hydra_on, validate
+    from daf.execution.progress import working
     from daf.tasks.outcome import incomplete
 
     with working("reading the config"):
@@ -266,6 +266,7 @@ def _multirun(command: "CommandLine", folder: str) -> None:
 def _checked(config: "DAFConfig") -> "EnvironmentCheckResult":
     """Whether an experiment can run here; people are told that it takes a moment to find out."""
     from daf.environment_checks import daf_check_environment
+    from daf.execution.progress import working
 
     folder = Path.cwd()
     try:

@@ -237,6 +237,8 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
     if not isinstance(loaded, DictConfig):
         raise DAFConfigError([Problem(str(path), "holds no mapping of config keys.")])
     OmegaConf.set_struct(composed, False)
+    if "stages" in (loaded.get("pipeline") or {}):  # the default task has some, and a file names all of its own
+        composed.pipeline.stages = {}
     merged = OmegaConf.merge(composed, loaded)
     assert isinstance(merged, DictConfig)
     return _laid_over(merged, composed, overrides, str(path))

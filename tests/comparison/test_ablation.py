@@ -323,9 +323,9 @@ def test_an_ablation_that_broke_off_trains_only_what_is_missing(
     )
     variants = []
 
-    def train(config: DAFConfig, tracker: Tracker) -> TrainingResult:
+    def train(config: DAFConfig, tracker: Tracker, *, pictures: bool) -> TrainingResult:
         variants.append(config.variant.names)
-        trained = daf_train(config, tracker)
+        trained = daf_train(config, tracker, pictures=pictures)
         if len(variants) == 2:
             trained.model.write_bytes(b"half a file")
             raise DAFTrainingDivergedError("made up")

@@ -69,7 +69,7 @@ def test_the_policy_is_trained_and_evaluated_with_its_argument(run: Run, tmp_pat
 def test_the_task_trains_and_says_what_was_gained(run: Run) -> None:
     done = run("-m", "daf.run", *GAIN, "policy=stateless", "evaluation.baselines=[noop]", *SHORT)
     assert done.returncode == 0, done.stderr
-    rewards = dict(re.findall(r"│ (\w+) +│ +(-?[\d.]+) │", done.stdout.partition("Gain")[2]))
+    rewards = dict(re.findall(r"^(trained|noop) +(-?[\d.]+)$", done.stdout.partition("Gain")[2], re.MULTILINE))
     assert set(rewards) == {"trained", "noop"}
     gained = re.search(r"The training gained ([+-][\d.]+) over", done.stdout)
     assert gained
