@@ -209,6 +209,11 @@ class TaskResult:
     files: Mapping[str, Path] = field(default_factory=dict)
     next: str | None = None
 
+    @property
+    def ended(self) -> Status:
+        """How the work has ended that came to this result."""
+        return "refused" if self.refused else "failed" if self.failed else "ok"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:

@@ -133,8 +133,12 @@ def conclude(
 
 def _next(config: DAFConfig, winner: str | None) -> str | None:
     """How the winner is packed; where nobody has won, how many episodes would tell."""
+    from daf.statistics.estimates import MIN_EPISODES
+
     if winner is None:
-        return command_for(config, "power", OF_COMPARISON)
+        episodes = max(config.evaluation.episodes, MIN_EPISODES)  # fewer are no pilot
+        evaluation = config.evaluation.model_copy(update={"episodes": episodes})
+        return command_for(config.model_copy(update={"evaluation": evaluation}), "power", OF_COMPARISON)
     specs = unique_names([policy.spec() for policy in config.comparison.policies])
     return packing_command(config, config.comparison.policies[[spec.name for spec in specs].index(winner)])
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from daf import results
 from daf.results import ResultTable, TaskResult
 
 Status = Literal["ok", "warning", "failed", "skipped"]
@@ -71,6 +72,11 @@ class PipelineResult(TaskResult):
             KeyError: there is none of that name.
         """
         return {stage.name: stage for stage in self.stages}[name]
+
+    @property
+    def ended(self) -> results.Status:
+        """A stage that failed, whatever the reason, is a failure, and no answer."""
+        return "failed" if self.refused or self.failed else "ok"
 
     @property
     def ok(self) -> bool:

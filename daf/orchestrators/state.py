@@ -29,9 +29,12 @@ def inputs_digest(config: DAFConfig, stage: Stage, results: Mapping[str, StageRe
     files that it is given.
     """
     task = find_task(config.task)
-    data = config.model_dump(mode="json", include=task.decided_by, exclude=FREE)  # type: ignore[arg-type]
+    unread: frozenset[str] = frozenset() if stage.config.sweep else task.only_scores
+    free = {**FREE, **dict.fromkeys(unread, True)}
+    data = config.model_dump(mode="json", include=task.decided_by, exclude=free)  # type: ignore[arg-type]
     sweep = config.sweep.model_dump(mode="json") if stage.config.sweep else None
-    policies = [_policy_digest(policy.spec()) for _, policy in task.policies(config)]
+    read = (policy for key, policy in task.policies(config) if key.partition(".")[0] not in unread)
+    policies = [_policy_digest(policy.spec()) for policy in read]
     given = {
         "task": config.task.model_dump(mode="json"),
         "config": data,

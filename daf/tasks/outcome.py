@@ -125,7 +125,7 @@ def _outcome(result: TaskResult, task: str, output_dir: Path | None = None, run_
     error = result.refused or (incomplete(result.failed) if result.failed else None)
     return Outcome(
         task=task,
-        status="refused" if result.refused else "failed" if error else "ok",
+        status=result.ended,
         exit_code=DAFError.exit_code if error else 0,
         output_dir=output_dir,
         run_id=run_id,

@@ -76,6 +76,7 @@ class Task:
         trains: whether it optimises `policy`, which then needs a network.
         decided_by: top-level keys of the config on which its objective depends; None is all of them. A sweep goes on
             with its study only while these are the same.
+        only_scores: those of `decided_by` that its own run does not read, but only a sweep that scores it.
         gives: names of the files that its result always has (`TaskResult.files`): later stages of a pipeline use them.
         goes_on: whether it may go on, even changed, in the folder of an earlier run of it, since it finds out by itself
             what is still to be done.
@@ -95,6 +96,7 @@ class Task:
     needs_account: bool = False
     trains: Callable[[DAFConfig], bool] = _never
     decided_by: frozenset[str] | None = None
+    only_scores: frozenset[str] = frozenset()
     gives: frozenset[str] = frozenset()
     goes_on: bool = False
     scored_by_sweeps: bool = False

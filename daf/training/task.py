@@ -143,6 +143,7 @@ TRAIN = Task(
     run=daf_train,
     trains=_always,
     decided_by=OF_TRIALS,
+    only_scores=frozenset({"evaluation", "objective"}),
     scored_by_sweeps=True,
     gives=frozenset({"checkpoint", "model"}),
 )

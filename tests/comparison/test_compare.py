@@ -3,6 +3,7 @@
 import html
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -338,3 +339,10 @@ def test_the_report_says_where_it_comes_from_and_leads_to_its_replays(tiny: Load
     assert html.escape(typed) in text
     assert result.records[0].policy_digests[0][:12] in text
     assert "1000000 to 1000001" in text
+
+
+def test_the_pilot_that_is_proposed_is_no_smaller_than_a_pilot_may_be(tiny: Load) -> None:
+    result = daf_run(tiny("task=compare", "comparison.policies=[noop,starter]", "evaluation.episodes=2"))
+    assert result.next is not None
+    overrides = [text for text in shlex.split(result.next) if "=" in text]
+    assert daf_check_environment(daf_load_config(overrides=overrides)).errors == ()

@@ -1,14 +1,16 @@
 """The same pipeline again in its folder: what is done stays done, unless its inputs changed."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 
-from daf.config import DAFConfig
+from daf.config import DAFConfig, DAFStageConfig
 from daf.errors import DAFInterruptedError
-from daf.orchestrators.state import StageState
+from daf.orchestrators.plan import Stage
+from daf.orchestrators.state import StageState, inputs_digest
 from daf.run import daf_run
 from tests.orchestrators.stages import calls, stage
 from tests.orchestrators.test_pipeline import run, runs_in, statuses
@@ -53,6 +55,18 @@ def test_a_finished_stage_is_repeated_only_when_its_inputs_changed(piped: Piped,
     changed.stage("b").files["seed_file"].unlink()
     run(config(seed=3))
     assert counts(tmp_path, "a", "b", "packed") == [2, 3, 2]
+
+
+def test_a_training_is_not_repeated_for_another_evaluation(tiny: Callable[..., DAFConfig]) -> None:
+    one = Stage(name="train", config=DAFStageConfig(task="train"), needs=())
+
+    def inputs(*overrides: str, stage: Stage = one) -> str:
+        return inputs_digest(tiny("task=train", *overrides), stage, {})
+
+    assert inputs("evaluation.episodes=9", "evaluation.baselines=[noop]", "objective=reward_and_time") == inputs()
+    assert len({inputs(), inputs("training.num_steps=256"), inputs("mission.cogs=3"), inputs("seed=7")}) == 4
+    swept = replace(one, config=one.config.model_copy(update={"sweep": True}))
+    assert inputs("evaluation.episodes=9", stage=swept) != inputs(stage=swept)
 
 
 def test_an_interrupted_pipeline_goes_on_with_the_first_unfinished_stage(

@@ -1,5 +1,6 @@
 """Stages one after the other: what they give each other, how they fail, and what is checked before the first."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,8 @@ def test_a_refusal_stops_what_follows(piped: Piped, tmp_path: Path) -> None:
     assert statuses(result) == {"gate": "failed", "deploy": "skipped"}
     assert result.refused == "stage gate failed: it is worse than the champion"
     assert calls(tmp_path, "deploy") == 0
+    noted = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (noted["status"], noted["exit_code"], noted["error"]) == ("failed", 1, result.refused)
 
 
 def test_all_problems_of_all_stages_are_named_before_the_first_begins(piped: Piped, tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ def test_it_trains_compares_with_all_who_are_named_and_reports(
     assert runs["pipeline"].info.run_id in printed
 
 
+def test_the_shipped_experiment_proves_an_installation(store: str, tmp_path: Path) -> None:
+    here = (f"tracking.uri={store}", f"output_dir={tmp_path / 'out'}", "device=cpu", "evaluation.baselines=[noop]")
+    result = daf_run(daf_load_config(overrides=["experiment=smoke", *here]))
+    assert isinstance(result, PipelineResult)
+    assert {each.name: each.status for each in result.stages} == {"train": "ok", "compare": "ok"}
+    assert result.stage("train").metrics["train/agent_steps"] == 256
+
+
 def test_it_is_checked_as_the_training_and_the_comparison_that_it_is(tiny: Load) -> None:
     wrong = tiny("task=quickstart", "policy=starter", "evaluation.baselines=['class=lstm,data=gone.pt']")
     told = [problem.where for problem in daf_check_environment(wrong).errors]
