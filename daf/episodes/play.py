@@ -92,7 +92,7 @@ def daf_play_episodes(
     directory = (cache_dir or default_cache_dir()).absolute()  # whatever a policy does to the working directory
     _check(backend, count, cache, limits)
     if cache == "on" and not _is_writable(directory):
-        cache = "read"
+        cache = "read" if directory.is_dir() else "off"
     evaluation = _Evaluation(plans, on_episode)
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)

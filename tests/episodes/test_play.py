@@ -314,6 +314,7 @@ def test_where_records_cannot_be_kept_episodes_are_played(tmp_path: Path, caplog
     (outcome,) = daf_play_episodes([plan("noop")], cache="on", cache_dir=tmp_path / "file" / "cache")
     assert isinstance(outcome, EpisodeRecord)
     assert "Episode records are not being cached (evaluation.cache): " in caplog.text
+    assert "Damaged" not in caplog.text
 
 
 def test_chunks_keep_all_workers_busy_and_hold_one_kind_each() -> None:
