@@ -2,7 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from daf.auth_integration import LONGEST_TOKEN, daf_check_auth_status, daf_login, daf_logout
@@ -14,36 +15,44 @@ if TYPE_CHECKING:
     from daf.config import DAFConfig
 
 EPILOG = """\
-In a terminal, `login` opens the browser; otherwise it reads a token from standard input: daf_account login < file.
+In a terminal, `login` opens the browser; otherwise it reads a token from standard input: {program} login < file.
 DAF_AUTH_TOKEN in the environment goes before what was saved. Keys such as tournament.season.server=URL name another
 server. Exit codes: 0 done or logged in, 1 not, 2 the request was wrong.
 """
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, program: str = "daf_account") -> None:
     """Logs in or out, or says who is logged in. Ends the process with the exit code."""
     parser = argparse.ArgumentParser(
-        prog="daf_account", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=program,
+        description="Who you are at the season's server: logs in or out, or says who is logged in.",
+        epilog=EPILOG.format(program=program),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("login", "status", "logout"))
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys of DAF's config")
     options = parser.parse_args(arguments)
 
+    actions: dict[str, Callable[[DAFConfig], None]] = {
+        "login": partial(_login, program=program),
+        "status": _status,
+        "logout": _logout,
+    }
+
     def act() -> None:
         from daf.config import daf_load_config
 
-        {"login": _login, "status": _status, "logout": _logout}[options.action](
-            daf_load_config(overrides=options.overrides)
-        )
+        config = daf_load_config(overrides=options.overrides)
+        actions[options.action](config)
 
     with guarded():
-        code = exit_code(act, "daf_account")
+        code = exit_code(act, program)
     sys.exit(code)
 
 
-def _login(config: "DAFConfig") -> None:
+def _login(config: "DAFConfig", program: str) -> None:
     status = daf_login(config, _token_from_standard_input())
-    print(f"Logged in at {status.login_server} as {status.account}. If that is not you: daf_account logout")
+    print(f"Logged in at {status.login_server} as {status.account}. If that is not you: {program} logout")
 
 
 def _token_from_standard_input() -> str | None:

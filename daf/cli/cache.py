@@ -10,9 +10,9 @@ from daf.episodes.cache import CacheSummary, cache_summary, clear_cache
 from daf.results import ResultTable
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None, program: str = "daf_cache") -> None:
     """Shows or clears the cache. Ends the process with the exit code."""
-    parser = argparse.ArgumentParser(prog="daf_cache", description=__doc__)
+    parser = argparse.ArgumentParser(prog=program, description="The records of played episodes: shows or clears them.")
     parser.add_argument("action", choices=("show", "clear"))
     parser.add_argument("--dir", type=Path, help="folder of the cache; default: $XDG_CACHE_HOME/daf/episodes")
     options = parser.parse_args(arguments)
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         else:
             _show(cache_summary(options.dir))
 
-    sys.exit(exit_code(act, "daf_cache"))
+    sys.exit(exit_code(act, program))
 
 
 def _show(summary: CacheSummary) -> None:

@@ -23,6 +23,8 @@ _MODULES = {
     "cache": ("daf.cli.cache", "main"),
     "account": ("daf.cli.account", "main"),
 }
+#: Those that have a command of their own as well, and say the name by which they were called.
+_ALSO_ON_THEIR_OWN = ("cache", "account")
 
 
 def daf(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +35,8 @@ def daf(arguments: Sequence[str] | None = None) -> None:
         main(DAF, given)
     elif name in _MODULES:
         module, function = _MODULES[name]
-        getattr(import_module(module), function)(rest)
+        named = {"program": f"daf {name}"} if name in _ALSO_ON_THEIR_OWN else {}
+        getattr(import_module(module), function)(rest, **named)
     elif name == "completion":
         sys.exit(exit_code(partial(_print_completion, rest), "daf completion"))
     else:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from hydra import compose, version
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from daf.config.brought_along import with_game
 from daf.config.explain import explain_validation
@@ -241,7 +241,20 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
         composed.pipeline.stages = {}
     merged = OmegaConf.merge(composed, loaded)
     assert isinstance(merged, DictConfig)
+    for key in _mappings_of_any_keys(DAFConfig):
+        # Merged, the file would keep names of the defaults that it leaves out: a stage, a swept key.
+        if OmegaConf.select(loaded, key, throw_on_missing=False) is not None:
+            OmegaConf.update(merged, key, OmegaConf.select(loaded, key), merge=False)
     return _laid_over(merged, composed, overrides, str(path))
+
+
+def _mappings_of_any_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of a schema whose value is a mapping with names of the user's."""
+    for name, field in model.model_fields.items():
+        if get_origin(field.annotation) is dict:
+            yield f"{prefix}{name}"
+        elif isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from _mappings_of_any_keys(field.annotation, f"{prefix}{name}.")
 
 
 def _laid_over(merged: DictConfig, composed: DictConfig, overrides: Sequence[str], under: str) -> DictConfig:

@@ -92,7 +92,7 @@ def line_of(item: Mapping[str, Any]) -> str:
     """A run in one line."""
     stages = ", ".join(f"{stage['name']} {stage['state']}" for stage in item.get("stages", ()))
     parts = [item["state"], item["kind"], item["name"], progress_text(item), value_text(item), stages, item["word"]]
-    return "  ".join(part for part in parts if part)
+    return "  ".join(" ".join(part.split()) for part in parts if part)
 
 
 def progress_text(item: Mapping[str, Any]) -> str:

@@ -61,7 +61,7 @@ def _why_unplayable(spec: MissionSpec) -> str | None:
 
 
 def _unbuildable(key: str, spec: MissionSpec, reason: str) -> Problem:
-    hint = "Usually mission.cogs (1 to 8, diagnostics 4) or a variant is at fault."
+    hint = "Usually mission.cogs or a variant is at fault."
     return Problem(key, f"cannot be built: {reason.rstrip('.')}.", "" if is_mission_file(spec.name) else hint)
 
 

@@ -16,7 +16,7 @@ from daf.files import is_there, user_path
 from daf.tasks import Task
 from daf.tracking.addresses import WrongAddressError, sqlite_file
 
-MIB, GIB = 2**20, 2**30
+KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 #: Bytes of the weights of CoGames' lstm, the largest network of its own.
 WEIGHTS = MIB
@@ -53,7 +53,9 @@ class Need:
 
 def size_text(size: float) -> str:
     """Bytes as a person reads them."""
-    return f"{size / GIB:.1f} GiB" if size >= GIB / 10 else f"{size / MIB:.1f} MiB"
+    if size >= GIB / 10:
+        return f"{size / GIB:.1f} GiB"
+    return f"{size / MIB:.1f} MiB" if size >= MIB / 10 or not size else f"{size / KIB:.1f} KiB"
 
 
 def disk_needs(config: DAFConfig, task: Task) -> list[Need]:

@@ -78,18 +78,21 @@ def daf_play_episodes(
         backend: ``official`` is CoGames' own rollout, ``batched`` plays many side by side, ``auto`` what can be.
         workers: number of processes, or processes that are there already. One is this process, where CoGames' own
             policies play without a time limit; whoever else's could end it, or keep it for ever.
-        cache: ``read`` uses earlier records, ``on`` adds new ones as well.
+        cache: ``read`` uses earlier records, ``on`` adds new ones as well, with a warning where the folder cannot be
+            written.
         cache_dir: folder of the cache; by default `daf.episodes.cache.default_cache_dir`.
         limits: how long work may take. Episodes played side by side share the sum of their limits.
         on_episode: called here with every outcome as soon as it is there (a new record is in the cache by then), and
             whether it came from the cache.
 
     Raises:
-        DAFConfigError: arguments out of range, plans that cannot be batched as asked, a cache that cannot be written.
+        DAFConfigError: arguments out of range, plans that cannot be batched as asked.
     """
     count = workers.count if isinstance(workers, EpisodeWorkers) else workers
     directory = (cache_dir or default_cache_dir()).absolute()  # whatever a policy does to the working directory
-    _check(backend, count, cache, limits, directory)
+    _check(backend, count, cache, limits)
+    if cache == "on" and not _is_writable(directory):
+        cache = "read" if directory.is_dir() else "off"
     evaluation = _Evaluation(plans, on_episode)
     if cache != "off":
         _use_cache(evaluation, EpisodeCache(directory), backend)
@@ -175,8 +178,8 @@ def _tell(failure: JobFailed, plan: EpisodePlan) -> None:
     logger.warning("%s on %s (seed %d) is played again. %s%s", names, plan.mission.name, plan.seed, what, hint)
 
 
-def _check(backend: str, workers: int, cache: str, limits: Limits, directory: Path) -> None:
-    """Raises DAFConfigError for arguments out of range, all of them named, or a cache that cannot be written."""
+def _check(backend: str, workers: int, cache: str, limits: Limits) -> None:
+    """Raises DAFConfigError for arguments out of range, all of them named."""
     problems = [
         Problem(where=f"evaluation.{name}", what=f"{value!r} is not one of {', '.join(get_args(allowed))}.")
         for name, value, allowed in (("backend", backend, Backend), ("cache", cache, CacheMode))
@@ -189,18 +192,17 @@ def _check(backend: str, workers: int, cache: str, limits: Limits, directory: Pa
             problems.append(Problem(where=f"evaluation.{name}", what=f"{seconds} is not above 0."))
     if problems:
         raise DAFConfigError(problems)
-    if cache == "on":
-        _check_writable(directory)
 
 
-def _check_writable(directory: Path) -> None:
+def _is_writable(directory: Path) -> bool:
+    """Whether records can be kept there. Where not, as in a read-only home, episodes are played anyway."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):
-            pass
+            return True
     except OSError as error:
-        what = f"{directory} cannot be written: {error}."
-        raise DAFConfigError([Problem(where="evaluation.cache", what=what, hint="Use off or read.")]) from error
+        logger.warning("Episode records are not being cached (evaluation.cache): %s", error)
+        return False
 
 
 def _use_cache(evaluation: _Evaluation, cache: EpisodeCache, backend: Backend) -> None:

@@ -27,11 +27,12 @@ DAY_S = 86_400.0
 OWN = re.compile(
     r"\.daf-run\.(json|lock)|daf\.log|trial\.log|metrics\.jsonl|result\.json|model_\d+\.pt|trainer_state\.pt"
     r"|policy_spec\.json|outcome\.json|stage\.json|mlflow_run_id|traceback\.txt|config\.yaml|overrides\.yaml"
-    r"|packages\.txt|uncommitted\.diff|[0-9a-f]{32}\.z|\.[0-9a-f]{32}\.partial|multirun\.yaml"
+    r"|packages\.txt|uncommitted\.diff|episodes\.jsonl|[0-9a-f]{32}\.z|\.[0-9a-f]{32}\.partial|multirun\.yaml"
 )
 #: What looking at runs leaves, which is logged nowhere.
 LOOKED = re.compile(
     r"summary\.md|report\.html|tables/[^/]+\.csv|(comparison|evaluation|tournament)/.+|(.+/)?plots/[^/]+\.png"
+    r"|plots/sweep\.html"
 )
 #: Caches that runs read whole folders of.
 READ_WHILE_RUNNING = frozenset({"references", "bundles"})

@@ -206,6 +206,11 @@ def test_the_cache_and_the_account_are_commands_of_daf(
     assert ends(commands.daf, monkeypatch, "cache", "show", "--dir", str(tmp_path)) == 0
     assert "0 episodes" in capsys.readouterr().out
     assert ends(commands.daf, monkeypatch, "account", "nope") == 2
+    assert "daf account: error: " in capsys.readouterr().err
+    assert ends(commands.daf, monkeypatch, "account", "--help") == 0
+    assert "daf account login < file" in capsys.readouterr().out
+    assert ends(commands.daf, monkeypatch, "cache", "nope") == 2
+    assert "daf cache: error: " in capsys.readouterr().err
     assert set(OTHER_COMMANDS) >= {"watch", "sweep", "cache", "account", "completion"}
 
 

@@ -49,6 +49,14 @@ def test_a_saved_config_loads_unchanged(tmp_path: Path, suffix: str) -> None:
     assert daf_load_config(path) == config
 
 
+def test_mappings_of_a_file_take_the_place_of_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "none.yaml").write_text("pipeline: {stages: {}}\n")
+    (tmp_path / "own.yaml").write_text("pipeline: {stages: {mine: {task: missions}}}\n")
+    assert set(daf_load_config().pipeline.stages) == {"train", "compare"}
+    assert not daf_load_config(tmp_path / "none.yaml").pipeline.stages
+    assert set(daf_load_config(tmp_path / "own.yaml").pipeline.stages) == {"mine"}
+
+
 def test_overrides_apply_on_top_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("optimizer: {lr: 0.5, eps: 0.1}\n")
     config = daf_load_config(tmp_path / "mine.yaml", ["optimizer.lr=0.25"])

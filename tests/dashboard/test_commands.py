@@ -62,9 +62,12 @@ def test_in_a_pipe_there_are_plain_lines(store: str, capsys: pytest.CaptureFixtu
     run_id = new_run(client, experiment, "mine", {"daf.task": "train"})
     client.log_param(run_id, "training.num_steps", "1000")
     client.log_metric(run_id, "SPS", 50.0, step=500)
+    other = new_run(client, experiment, "other", {"daf.task": "evaluate", "daf.error": "two problems:\n  - one"})
+    client.set_terminated(other, "FAILED")
     assert ends(watch.main, "--terminal", "--once", f"tracking.uri={store}") == 0
-    heading, line = capsys.readouterr().out.splitlines()
+    heading, line, failed = capsys.readouterr().out.splitlines()
     assert heading.endswith("mlflow.db: 1 running, 1 processes")
+    assert failed == "failed  run  other  two problems: - one"
     assert line == "running  run  mine  500/1,000 steps at 50 a second, 10 s left"
     assert ends(watch.main, "--once") == 2
 

@@ -309,6 +309,14 @@ def test_arguments_out_of_range_are_all_named() -> None:
     assert [problem.where for problem in error.value.problems] == keys
 
 
+def test_where_records_cannot_be_kept_episodes_are_played(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    (outcome,) = daf_play_episodes([plan("noop")], cache="on", cache_dir=tmp_path / "file" / "cache")
+    assert isinstance(outcome, EpisodeRecord)
+    assert "Episode records are not being cached (evaluation.cache): " in caplog.text
+    assert "Damaged" not in caplog.text
+
+
 def test_chunks_keep_all_workers_busy_and_hold_one_kind_each() -> None:
     episodes = list(enumerate([*(plan("noop", seed) for seed in range(5)), *(plan("lstm", seed) for seed in range(4))]))
     chunks = _make_chunks({"official": [], "batched": episodes}, workers=3, cache_dir=None)

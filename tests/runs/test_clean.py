@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -101,6 +102,22 @@ def test_it_shows_first_and_removes_when_asked(house: House) -> None:
     assert not old.exists()
     assert old.parent.is_dir()
     assert new.is_dir()
+
+
+def test_a_sweep_goes_with_its_trials_and_so_does_the_report_of_one(house: House) -> None:
+    sweep, _ = house.run("sweep")
+    (sweep / "0" / "evaluation").mkdir(parents=True)
+    for name in ("0/config.yaml", "0/outcome.json", "0/evaluation/episodes.jsonl"):
+        (sweep / name).write_text("{}")
+    report, _ = house.run("report", task="report")
+    house.note(report, run_id=None)
+    shutil.rmtree(report / "checkpoints")
+    (report / "plots").mkdir()
+    (report / "plots" / "sweep.html").write_text("<p>")
+    house.age(house.root)
+    assert house.why() == ""
+    assert not sweep.exists()
+    assert not report.exists()
 
 
 def keep_by_tag(house: House, folder: Path, run_id: str) -> None:
