@@ -237,8 +237,6 @@ def _merge_file(composed: DictConfig, path: Path, overrides: Sequence[str]) -> D
     if not isinstance(loaded, DictConfig):
         raise DAFConfigError([Problem(str(path), "holds no mapping of config keys.")])
     OmegaConf.set_struct(composed, False)
-    if "stages" in (loaded.get("pipeline") or {}):  # the default task has some, and a file names all of its own
-        composed.pipeline.stages = {}
     merged = OmegaConf.merge(composed, loaded)
     assert isinstance(merged, DictConfig)
     for key in _mappings_of_any_keys(DAFConfig):
