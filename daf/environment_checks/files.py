@@ -7,7 +7,7 @@ from daf.errors import Problem
 from daf.files import is_file, is_there, user_path
 from daf.tasks import Task
 from daf.tracking.store import is_run_id
-from daf.training.resume import resume_problems
+from daf.training.resume import resume_problems, resume_warnings
 
 FILES = "files"
 
@@ -22,7 +22,8 @@ def daf_check_files(config: DAFConfig) -> EnvironmentCheckResult:
     errors += _resume_problems(config, task)
     named = sum(bool(policy.weights) for _, policy in used_policies(config, task))
     found = f"weights: {named} named, all there"
-    return checked(FILES, found, errors, remedy="Give a file or folder that is there.")
+    warnings = resume_warnings(config) if task.trains(config) else []
+    return checked(FILES, found, errors, warnings, remedy="Give a file or folder that is there.")
 
 
 def missing_weights(config: DAFConfig, task: Task) -> dict[str, str]:

@@ -4,9 +4,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from daf.bridge.file_digests import file_digest
 from daf.bridge.policies import resolve_policy
 from daf.bridge.training import OWNER, load_state, policy_to_train
+from daf.config.brought_along import CONFIG_FILE, GAME
 from daf.config.references import CHECKPOINTS, FOLDER_TAG, WEIGHTS_TAG
 from daf.config.schemas import DAFConfig
 from daf.errors import DAFConfigError, Problem
@@ -51,6 +54,26 @@ def resume_problems(config: DAFConfig) -> list[Problem]:
     except DAFConfigError as error:
         return error.problems
     return []
+
+
+def resume_warnings(config: DAFConfig) -> list[Problem]:
+    """What the training in the folder was trained on, where this one goes on with something else."""
+    resume = config.training.resume
+    if resume is None or is_run_id(resume):
+        return []
+    asked = config.model_dump(mode="json", include=set(GAME))
+    try:
+        trained = yaml.safe_load((user_path(resume).parent / CONFIG_FILE).read_text())
+        other = [
+            f"{section}.{key}={value}"
+            for section in GAME
+            for key, value in trained[section].items()
+            if asked[section].get(key) != value
+        ]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):  # somebody else's folder
+        return []
+    what = f"the training there had {', '.join(other)}; this one goes on with other values."
+    return [Problem("training.resume", what, "Give these keys as well, unless that is meant.")] if other else []
 
 
 def _checkpoint(

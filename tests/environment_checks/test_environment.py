@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from daf.config import DAFConfig
 from daf.config.missions import mission_specs
 from daf.environment_checks import daf_check_environment
+from daf.environment_checks.files import daf_check_files
 
 Load = Callable[..., DAFConfig]
 
@@ -127,3 +129,15 @@ def test_bad_weights_a_bad_device_and_impossible_cogs_are_all_named(tiny: Load) 
         "mission evals.diagnostic_memory",
         "evaluation.baselines.0",  # loaded on the mission that can be built
     }
+
+
+def test_a_training_that_goes_on_with_another_game_is_told(tiny: Load, tmp_path: Path) -> None:
+    config = tiny("task=train", f"training.resume={tmp_path / 'checkpoints'}")
+    game = config.model_dump(mode="json", include={"mission", "variant"})
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(game))
+    assert daf_check_files(config).warnings == ()
+    game["variant"]["names"] = ["mining"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(game))
+    (told,) = daf_check_files(config).warnings
+    assert "training.resume" in told
+    assert "variant.names=['mining']" in told
