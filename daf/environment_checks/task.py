@@ -4,7 +4,6 @@ import time
 from dataclasses import dataclass
 from itertools import groupby
 
-from daf.config import CONF_DIR
 from daf.config.compose import daf_load_config
 from daf.config.schemas import DAFConfig
 from daf.config.schemas.values import Schema
@@ -12,8 +11,9 @@ from daf.config.suggestions import nearest
 from daf.environment_checks.environment import daf_check_environment
 from daf.environment_checks.result import CheckRow, EnvironmentCheckResult
 from daf.errors import DAFConfigError, Problem
+from daf.execution.progress import counted
 from daf.results import ResultTable, TaskResult
-from daf.tasks import Task
+from daf.tasks import Task, shipped_tasks
 from daf.tracking.tracker import Tracker
 
 
@@ -40,7 +40,7 @@ def daf_check(config: DAFConfig, tracker: Tracker | None = None) -> CheckResult:
     began = time.process_time()
     asked = _as_its_task(config, _task_name(config))
     found = daf_check_environment(asked, missions=config.check.missions, machine=True)
-    counts = f"{_count(len(found.errors), 'error')}, {_count(len(found.warnings), 'warning')}"
+    counts = f"{counted(len(found.errors), 'error')}, {counted(len(found.warnings), 'warning')}"
     seconds = time.process_time() - began
     return CheckResult(
         objective=None,
@@ -56,7 +56,7 @@ def daf_check(config: DAFConfig, tracker: Tracker | None = None) -> CheckResult:
 
 def _task_name(config: DAFConfig) -> str:
     name = config.check.task
-    known = sorted(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
+    known = sorted(shipped_tasks())
     if name in known:
         return name
     raise DAFConfigError([Problem("check.task", f"{name!r} is no task of DAF's.", nearest(name, known))])
@@ -102,10 +102,6 @@ def _facts(found: EnvironmentCheckResult) -> dict[str, str]:
 
 def _by_check(found: EnvironmentCheckResult) -> dict[str, list[CheckRow]]:
     return {check: list(rows) for check, rows in groupby(found.rows, key=lambda row: row.check)}
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _nothing(config: DAFConfig) -> tuple[()]:

@@ -1,6 +1,6 @@
 """What a task is, how it is found, run as a tracked run, and shown."""
 
-from daf.tasks.find import find_task, run_task
+from daf.tasks.find import find_task, run_task, shipped_tasks
 from daf.tasks.outcome import answer, noted_as_it_ends, notifying
 from daf.tasks.show import print_result
 from daf.tasks.task import (
@@ -33,5 +33,6 @@ __all__ = [
     "run_name",
     "run_task",
     "run_tracked",
+    "shipped_tasks",
     "tracked",
 ]

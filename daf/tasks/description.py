@@ -16,8 +16,7 @@ def describe(tracker: Tracker, result: TaskResult, overrides: Sequence[str]) -> 
     text = "\n\n".join(_parts(result, overrides))
     tracker.set_tags({"mlflow.note.content": text})
     for table in result.tables:
-        name = "".join(c if c.isalnum() else "_" for c in table.title.lower()).strip("_")
-        tracker.log_table(table, f"tables/{name}.json")
+        tracker.log_table(table, f"tables/{table.file_name}.json")
 
 
 def _parts(result: TaskResult, overrides: Sequence[str]) -> Iterator[str]:

@@ -33,7 +33,7 @@ def find_task(asked: DAFTaskConfig) -> Task:
     if task.name != asked.name:
         what = f"{asked.function} is the task {task.name!r}, not {asked.name!r}."
         raise DAFConfigError([Problem("task.name", what, f"Write task.name={task.name}.")])
-    if asked.name in _shipped_names() and not _is_shipped(task):
+    if asked.name in shipped_tasks() and not _is_shipped(task):
         what = f"{asked.name!r} is a task of DAF's, and {asked.function} is another."
         raise DAFConfigError([Problem("task.name", what, "Give it a name of its own, such as task.name=mine.")])
     return task
@@ -82,7 +82,8 @@ def _beside(function: Callable[..., Any]) -> Task | None:
 
 
 @functools.cache
-def _shipped_names() -> frozenset[str]:
+def shipped_tasks() -> frozenset[str]:
+    """Names of DAF's own tasks."""
     return frozenset(path.stem for path in (CONF_DIR / "task").glob("*.yaml"))
 
 

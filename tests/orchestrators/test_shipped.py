@@ -23,13 +23,9 @@ GIVEN = {
     "comparison": ["comparison.policies=[noop,starter]"],
     "sweep": ["+sweep.space={optimizer.lr:[1e-3,2e-3]}"],
 }
-IS_THERE = pytest.mark.skipif(
-    not all((CONF_DIR / "task" / f"{name}.yaml").exists() for name in ("check", "report")),
-    reason="task=check and task=report are not there",
-)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=IS_THERE) if name == "full" else name for name in SHIPPED])
+@pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_pipeline_passes_the_check_before_its_first_stage(tiny: Load, name: str) -> None:
     found = daf_check_environment(tiny("task=pipeline", f"pipeline={name}", *GIVEN.get(name, [])))
     assert found.errors == ()
@@ -61,7 +57,6 @@ def test_a_benchmark_of_what_was_trained(tiny: Load) -> None:
     assert statuses(result) == {"train": "ok", "benchmark": "ok"}, result.refused
 
 
-@IS_THERE
 def test_from_a_check_to_a_validated_package(tiny: Load) -> None:
     result = run(tiny("task=pipeline", "pipeline=full", "vor.pool=[noop]", "evaluation.baselines=[noop]"))
     assert set(statuses(result).values()) <= {"ok", "warning"}
